@@ -1,0 +1,63 @@
+"""One service for AI models, whichever provider they come from.
+
+::
+
+    import ai_models
+
+    ai_models.generate_text("Summarise this", provider="openai", model="fast").text
+    (await ai_models.agenerate_text("Summarise this")).text
+    async for piece in ai_models.astream_text("Tell a story").text_stream: ...
+
+Every method has an async form, which begins with ``a``, and a sync twin. Importing this package does nothing else; what a
+method needs is loaded when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ai_models.methods import (
+        AIModelsError,
+        Capability,
+        aclose,
+        aembed,
+        agenerate_object,
+        agenerate_text,
+        aresolve,
+        astream_text,
+        close,
+        embed,
+        generate_object,
+        generate_text,
+        resolve,
+        stream_text,
+    )
+
+__all__ = [
+    "AIModelsError",
+    "Capability",
+    "aclose",
+    "aembed",
+    "agenerate_object",
+    "agenerate_text",
+    "aresolve",
+    "astream_text",
+    "close",
+    "embed",
+    "generate_object",
+    "generate_text",
+    "resolve",
+    "stream_text",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        return getattr(import_module("ai_models.methods"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

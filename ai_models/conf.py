@@ -1,0 +1,98 @@
+"""The ``AI_MODELS`` setting: every key, its default and its meaning, in one place."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+from django.conf import settings
+from django.core.signals import setting_changed
+from django.dispatch import receiver
+
+ENCRYPTION_KEYS_VARIABLE = "AI_MODELS_ENCRYPTION_KEYS"
+DEFAULT_CONFIG_FILES = ("app-config.yaml", "app-config.local.yaml")
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conf:
+    """``settings.AI_MODELS`` with its defaults filled in.
+
+    Attributes:
+        CONFIG_FILES: paths of the configuration files, later ones win; ``None`` takes ``app-config.yaml`` and
+            ``app-config.local.yaml`` in ``BASE_DIR``, where they exist.
+        ENV_FILE: path of the ``.env`` file that configuration substitution also reads; ``None`` takes ``.env`` in ``BASE_DIR``.
+        FAMILIES: dotted paths of provider families beyond those that entry points contribute.
+        ENCRYPTION_KEYS: the key ring, first key encrypts; ``None`` reads ``AI_MODELS_ENCRYPTION_KEYS`` (comma separated).
+        ALLOWED_HOSTS: ``host``, ``host:port`` or CIDR that instances made in the admin may reach although private.
+        ON_UNSUPPORTED: ``warn`` reports a setting that the model cannot honour, ``error`` refuses the call.
+        TIMEOUT: seconds, the default of every call: the whole call, up to the first chunk, between chunks.
+        MAX_RETRIES: attempts after the first one.
+        MAX_REQUEST_BYTES: the largest request body a REST caller may send.
+        MAX_RESPONSE_BYTES: the largest body taken from a provider.
+        MAX_EVENT_BYTES: the largest single event in a provider's stream.
+        REVISION_POLL_SECONDS: how often a process looks for configuration changed by another one; 0 switches it off.
+    """
+
+    CONFIG_FILES: tuple[str | os.PathLike[str], ...] | None = None
+    ENV_FILE: str | os.PathLike[str] | None = None
+    FAMILIES: tuple[str, ...] = ()
+    ENCRYPTION_KEYS: tuple[str, ...] | None = field(default=None, repr=False)
+    ALLOWED_HOSTS: tuple[str, ...] = ()
+    ON_UNSUPPORTED: Literal["warn", "error"] = "warn"
+    TIMEOUT: Mapping[str, float] = field(default_factory=lambda: {"total": 300.0, "first_chunk": 60.0, "chunk": 60.0})
+    MAX_RETRIES: int = 2
+    MAX_REQUEST_BYTES: int = 10 * MIB
+    MAX_RESPONSE_BYTES: int = 32 * MIB
+    MAX_EVENT_BYTES: int = MIB
+    REVISION_POLL_SECONDS: float = 0.5
+
+    @property
+    def config_files(self) -> tuple[Path, ...]:
+        """The configuration files to read; a default file that does not exist is left out."""
+        if self.CONFIG_FILES is not None:
+            return tuple(Path(path) for path in self.CONFIG_FILES)
+        return tuple(path for path in (_base_dir() / name for name in DEFAULT_CONFIG_FILES) if path.exists())
+
+    @property
+    def env_file(self) -> Path:
+        """The ``.env`` file; it need not exist."""
+        return Path(self.ENV_FILE) if self.ENV_FILE is not None else _base_dir() / ".env"
+
+    @property
+    def encryption_keys(self) -> tuple[str, ...]:
+        """The key ring's keys as text, not yet parsed."""
+        if self.ENCRYPTION_KEYS is not None:
+            return tuple(self.ENCRYPTION_KEYS)
+        return tuple(key for key in os.environ.get(ENCRYPTION_KEYS_VARIABLE, "").split(",") if key.strip())
+
+
+def _base_dir() -> Path:
+    return Path(getattr(settings, "BASE_DIR", None) or Path.cwd())
+
+
+def unknown_settings() -> list[str]:
+    """Keys of ``settings.AI_MODELS`` that mean nothing."""
+    known = {declared.name for declared in fields(Conf)}
+    return sorted(set(getattr(settings, "AI_MODELS", {})) - known)
+
+
+@cache
+def conf() -> Conf:
+    """The settings in force. Unknown keys are left to the system check."""
+    declared: dict[str, Any] = dict(getattr(settings, "AI_MODELS", {}))
+    for name in unknown_settings():
+        del declared[name]
+    if "TIMEOUT" in declared:
+        declared["TIMEOUT"] = {**Conf().TIMEOUT, **declared["TIMEOUT"]}
+    return Conf(**declared)
+
+
+@receiver(setting_changed)
+def _forget(*, setting: str, **_: Any) -> None:
+    if setting in {"AI_MODELS", "BASE_DIR"}:
+        conf.cache_clear()

@@ -1,0 +1,88 @@
+"""Requests and results of the service.
+
+Every field is declared once, in this package: the Python signature, validation, the JSON name (camelCase) and the OpenAPI
+description all come from that declaration. Requests are typed dictionaries, so that a method takes them as keyword
+arguments and a type checker knows each one; results are frozen dataclasses.
+"""
+
+from ai_models.types.messages import (
+    JSON_CONFIG,
+    FilePart,
+    Message,
+    NamedTool,
+    Part,
+    ReasoningPart,
+    TextPart,
+    Tool,
+    ToolCallPart,
+    ToolResultPart,
+)
+from ai_models.types.requests import (
+    IN_PROCESS_FIELDS,
+    TEXT_SETTINGS,
+    EmbedRequest,
+    ModelRequest,
+    ObjectRequest,
+    ReasoningEffort,
+    ResolveRequest,
+    TextRequest,
+    TextSettings,
+    Timeout,
+)
+from ai_models.types.results import (
+    Chunk,
+    ContentPart,
+    EmbeddingUsage,
+    EmbedResult,
+    FinishReason,
+    Health,
+    InputTokenDetails,
+    ModelResult,
+    ObjectResult,
+    OutputTokenDetails,
+    ResponseInfo,
+    TextResult,
+    ToolCall,
+    ToolCallDelta,
+    Usage,
+    Warning,
+)
+
+__all__ = [
+    "IN_PROCESS_FIELDS",
+    "JSON_CONFIG",
+    "TEXT_SETTINGS",
+    "Chunk",
+    "ContentPart",
+    "EmbedRequest",
+    "EmbedResult",
+    "EmbeddingUsage",
+    "FilePart",
+    "FinishReason",
+    "Health",
+    "InputTokenDetails",
+    "Message",
+    "ModelRequest",
+    "ModelResult",
+    "NamedTool",
+    "ObjectRequest",
+    "ObjectResult",
+    "OutputTokenDetails",
+    "Part",
+    "ReasoningEffort",
+    "ReasoningPart",
+    "ResolveRequest",
+    "ResponseInfo",
+    "TextPart",
+    "TextRequest",
+    "TextResult",
+    "TextSettings",
+    "Timeout",
+    "Tool",
+    "ToolCall",
+    "ToolCallDelta",
+    "ToolCallPart",
+    "ToolResultPart",
+    "Usage",
+    "Warning",
+]

@@ -1,0 +1,89 @@
+"""What a conversation consists of."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, with_config
+from pydantic.alias_generators import to_camel
+from typing_extensions import TypedDict
+
+JSON_CONFIG = ConfigDict(
+    extra="forbid", alias_generator=to_camel, strict=True, allow_inf_nan=False, arbitrary_types_allowed=True
+)
+"""How every request type is validated, and what its fields are called in JSON."""
+
+
+@with_config(JSON_CONFIG)
+class TextPart(TypedDict):
+    """Text in a message."""
+
+    type: Literal["text"]
+    text: str
+
+
+@with_config(JSON_CONFIG)
+class FilePart(TypedDict, total=False):
+    """A file in a message: its bytes (base64 in JSON) or an address that only the provider fetches."""
+
+    type: Literal["file"]
+    media_type: Annotated[str, Field(pattern=r"^[\w.+-]+/[\w.+*-]+$", description="IANA media type, image/png.")]
+    data: Annotated[bytes | str, Field(description="The bytes; base64 in JSON.")]
+    url: Annotated[str, Field(pattern=r"^https?://", description="Fetched by the provider, never by this server.")]
+    filename: str
+
+
+@with_config(JSON_CONFIG)
+class ReasoningPart(TypedDict):
+    """What a model reasoned in an earlier turn."""
+
+    type: Literal["reasoning"]
+    text: str
+
+
+@with_config(JSON_CONFIG)
+class ToolCallPart(TypedDict):
+    """A tool call a model made in an earlier turn."""
+
+    type: Literal["tool-call"]
+    tool_call_id: str
+    tool_name: str
+    input: Any
+
+
+@with_config(JSON_CONFIG)
+class ToolResultPart(TypedDict):
+    """What the caller's tool returned for a call."""
+
+    type: Literal["tool-result"]
+    tool_call_id: str
+    tool_name: str
+    output: Any
+
+
+Part = Annotated[TextPart | FilePart | ReasoningPart | ToolCallPart | ToolResultPart, Field(discriminator="type")]
+
+
+@with_config(JSON_CONFIG)
+class Message(TypedDict):
+    """One turn of a conversation."""
+
+    role: Literal["system", "user", "assistant", "tool"]
+    content: str | list[Part]
+
+
+@with_config(JSON_CONFIG)
+class Tool(TypedDict, total=False):
+    """A tool the model may ask for. It is passed through; nothing is executed here."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+    description: str
+    input_schema: Annotated[dict[str, Any], Field(description="JSON Schema of the tool's input.")]
+
+
+@with_config(JSON_CONFIG)
+class NamedTool(TypedDict):
+    """Force one tool."""
+
+    type: Literal["tool"]
+    tool_name: str

@@ -1,0 +1,193 @@
+"""What callers get: results, and the pieces that families make them of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+FinishReason = Literal["stop", "length", "content-filter", "tool-calls", "error", "other"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputTokenDetails:
+    """Where input tokens came from; ``None`` is unknown."""
+
+    no_cache: int | None = None
+    cache_read: int | None = None
+    cache_write: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputTokenDetails:
+    """What output tokens were spent on; ``None`` is unknown."""
+
+    text: int | None = None
+    reasoning: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """Token counts as the provider reported them; an unknown figure is ``None``, never 0."""
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    total_tokens: int | None = None
+    input_token_details: InputTokenDetails = field(default_factory=InputTokenDetails)
+    output_token_details: OutputTokenDetails = field(default_factory=OutputTokenDetails)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Warning:
+    """Something the caller asked for was not, or not exactly, done.
+
+    Attributes:
+        type: ``unsupported``: the setting was left out; ``compatibility``: it was done another way;
+            ``deprecated``: it works and will go; ``other``.
+        setting: the request field it is about, when it is about one.
+        message: what happened, in one sentence.
+    """
+
+    type: Literal["unsupported", "compatibility", "deprecated", "other"]
+    message: str
+    setting: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolCall:
+    """A tool the model asks the caller to run.
+
+    Attributes:
+        input: the arguments, decoded from JSON; the raw text when it is not valid JSON (then ``invalid`` is set).
+    """
+
+    tool_call_id: str
+    tool_name: str
+    input: Any
+    invalid: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContentPart:
+    """One part of an answer, in the order the model gave them: ``text``, ``reasoning`` or ``tool-call``."""
+
+    type: Literal["text", "reasoning", "tool-call"]
+    text: str | None = None
+    tool_call: ToolCall | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResponseInfo:
+    """What the provider said about its own response.
+
+    Attributes:
+        id: the provider's response id.
+        model: the model that answered, by the provider's name for it.
+    """
+
+    id: str | None = None
+    model: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelResult:
+    """What every result tells about the call."""
+
+    provider: str = ""
+    model: str = ""
+    warnings: tuple[Warning, ...] = ()
+    response: ResponseInfo = field(default_factory=ResponseInfo)
+    provider_metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextResult(ModelResult):
+    """Generated text.
+
+    Attributes:
+        finish_reason: why the model stopped, in this service's words; ``raw_finish_reason`` in the provider's.
+    """
+
+    text: str = ""
+    content: tuple[ContentPart, ...] = ()
+    reasoning_text: str | None = None
+    tool_calls: tuple[ToolCall, ...] = ()
+    finish_reason: FinishReason = "other"
+    raw_finish_reason: str | None = None
+    usage: Usage = field(default_factory=Usage)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectResult(TextResult):
+    """A validated object, and the text it was read from.
+
+    Attributes:
+        object: satisfies the schema; an instance of the class when the schema was one.
+    """
+
+    object: Any = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbeddingUsage:
+    """Token count of an embedding call; ``None`` is unknown."""
+
+    tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbedResult(ModelResult):
+    """Vectors, in the order of the values.
+
+    Attributes:
+        embedding: the vector, when one ``value`` was given.
+        embeddings: the vectors, when ``values`` were given.
+    """
+
+    embedding: Sequence[float] | None = None
+    embeddings: Sequence[Sequence[float]] | None = None
+    usage: EmbeddingUsage = field(default_factory=EmbeddingUsage)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chunk:
+    """One step of a stream as a family yields it; the service turns chunks into events.
+
+    Attributes:
+        tool_calls: pieces of tool calls, to be put together by ``index``.
+        finish_reason: set once, on the chunk that ends the generation.
+        usage: set when the provider told it, on or after that chunk.
+    """
+
+    text: str = ""
+    reasoning: str = ""
+    tool_calls: tuple[ToolCallDelta, ...] = ()
+    finish_reason: FinishReason | None = None
+    raw_finish_reason: str | None = None
+    usage: Usage | None = None
+    response: ResponseInfo | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolCallDelta:
+    """A piece of a streamed tool call; ``id`` and ``name`` stand on its first piece."""
+
+    index: int
+    id: str | None = None
+    name: str | None = None
+    arguments: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Health:
+    """What a family's health check found.
+
+    Attributes:
+        latency: seconds, ``None`` when nothing was called.
+        credential_rejected: whether the provider refused the credential.
+    """
+
+    healthy: bool
+    message: str
+    latency: float | None = None
+    credential_rejected: bool = False
