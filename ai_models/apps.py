@@ -1,0 +1,19 @@
+"""The Django app."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from django.apps import AppConfig
+
+
+class AIModelsConfig(AppConfig):
+    """Registers the system checks, and connects the snapshot store to configuration changes."""
+
+    name = "ai_models"
+    verbose_name = "AI models"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        for module in ("ai_models.checks", "ai_models.store"):
+            import_module(module)

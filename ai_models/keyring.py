@@ -1,0 +1,133 @@
+"""The key ring in force, and the ciphertexts stored under it: counting them, and moving them to the first key.
+
+A stored ciphertext is named by its row, which is the instance's primary key, and its field, which is the secret setting's
+name, or ``declaration`` for the seal of what was seeded.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+
+from ai_models.conf import conf
+from ai_models.encryption import CannotDecrypt, InvalidKey, KeyRing, key_id
+from ai_models.models import ProviderInstance, lock_revision
+
+SEAL = "declaration"
+DAMAGED = ""
+"""Stands for what is not text and so cannot be a ciphertext; it never opens."""
+
+
+def key_ring() -> KeyRing:
+    """The ring from the settings.
+
+    Raises:
+        InvalidKey: a key is malformed, a placeholder, or listed twice.
+    """
+    return KeyRing(conf().encryption_keys)
+
+
+def usable_key_ring() -> KeyRing:
+    """The ring from the settings; an empty one, which opens nothing, when the settings are wrong."""
+    try:
+        return key_ring()
+    except InvalidKey:
+        return KeyRing(())
+
+
+def sealed_credentials(stored: Any) -> dict[str, str]:
+    """Ciphertext by setting name, out of ``ProviderInstance.credentials``; whatever is damaged there cannot be opened."""
+    if not isinstance(stored, dict):
+        return {"credentials": DAMAGED}
+    return {str(name): ciphertext if isinstance(ciphertext, str) else DAMAGED for name, ciphertext in stored.items()}
+
+
+def ciphertexts(instance: ProviderInstance) -> Iterator[tuple[str, str]]:
+    """Every (field, ciphertext) of a row."""
+    yield from sealed_credentials(instance.credentials).items()
+    if instance.declaration_seal:
+        yield SEAL, instance.declaration_seal
+
+
+@dataclass(slots=True)
+class Census:
+    """How the stored ciphertexts stand to the ring.
+
+    Attributes:
+        total: number of ciphertexts.
+        by_key: number of ciphertexts by key id; ``None`` is the id of what is no ciphertext at all.
+        closed: (instance name, field) of each one that does not open.
+        closed_keys: key ids of these, where they have one.
+    """
+
+    total: int = 0
+    by_key: Counter[str | None] = field(default_factory=Counter)
+    closed: list[tuple[str, str]] = field(default_factory=list)
+    closed_keys: set[str] = field(default_factory=set)
+
+
+def census(ring: KeyRing) -> Census:
+    """Try to open every stored ciphertext."""
+    found = Census()
+    for instance in ProviderInstance.objects.all():
+        for name, ciphertext in ciphertexts(instance):
+            identity = key_id(ciphertext)
+            found.total += 1
+            found.by_key[identity] += 1
+            if not _opens(ring, instance.pk, name, ciphertext):
+                found.closed.append((instance.name, name))
+                found.closed_keys.update({identity} if identity else ())
+    return found
+
+
+def _opens(ring: KeyRing, row: UUID, name: str, ciphertext: str) -> bool:
+    try:
+        ring.decrypt(ciphertext, row=str(row), name=name)
+    except CannotDecrypt:
+        return False
+    return True
+
+
+@dataclass(slots=True)
+class Rotation:
+    """What :func:`rotate` did: names of rows changed, and (instance name, field) of ciphertexts that do not open."""
+
+    changed: list[str] = field(default_factory=list)
+    closed: list[tuple[str, str]] = field(default_factory=list)
+
+
+def rotate(ring: KeyRing) -> Rotation:
+    """Encrypt everything again that is not under the ring's first key.
+
+    Each row has a short transaction of its own, so that the work can stop anywhere, go on later, and run beside calls. What
+    does not open is left as it is.
+    """
+    done = Rotation()
+    for pk in ProviderInstance.objects.order_by("name").values_list("pk", flat=True):
+        _rotate_row(ring, pk, done)
+    return done
+
+
+def _rotate_row(ring: KeyRing, pk: UUID, done: Rotation) -> None:
+    with transaction.atomic():
+        lock_revision()
+        instance = ProviderInstance.objects.select_for_update().filter(pk=pk).first()
+        if instance is None:
+            return
+        renewed = {}
+        for name, ciphertext in ciphertexts(instance):
+            if not _opens(ring, pk, name, ciphertext):
+                done.closed.append((instance.name, name))
+            elif key_id(ciphertext) != ring.ids[0]:
+                plaintext = ring.decrypt(ciphertext, row=str(pk), name=name).reveal()
+                renewed[name] = ring.encrypt(plaintext, row=str(pk), name=name)
+        if renewed:
+            instance.declaration_seal = renewed.pop(SEAL, instance.declaration_seal)
+            instance.credentials = {**instance.credentials, **renewed}
+            instance.save(update_fields=["credentials", "declaration_seal", "updated_at"])
+            done.changed.append(instance.name)

@@ -1,0 +1,150 @@
+"""The rows behind every call: provider instances, their capabilities, and the revision that tells when they changed.
+
+Every write raises the revision in its own transaction, and always *before* it touches another row. That makes the revision's
+row the one lock that all writers take first, so that they queue up instead of deadlocking.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django.core.validators import RegexValidator
+from django.db import DEFAULT_DB_ALIAS, models, router, transaction
+from django.db.models import F
+from django.db.models.functions import Lower
+from django.db.models.signals import pre_delete, pre_save
+from django.dispatch import Signal, receiver
+
+from ai_models.capabilities import Capability
+from ai_models.config.declarations import INSTANCE_NAME
+from ai_models.snapshot import CheckState
+
+_CHECK_STATES = [(state.value, state.value) for state in CheckState]
+
+revision_raised = Signal()
+"""Sent inside the transaction that raised the revision. Arguments: ``using``, the database alias."""
+
+
+class ConfigRevision(models.Model):
+    """The single row whose number changes whenever the configuration does. Processes watch it."""
+
+    revision = models.PositiveBigIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return f"revision {self.revision}"
+
+
+def bump_revision(using: str = DEFAULT_DB_ALIAS) -> None:
+    """Raise the revision, so that every process reloads the configuration.
+
+    Saving and deleting rows does this. Bulk changes (``QuerySet.update``, ``bulk_create``, raw SQL) do not: whoever makes
+    one calls this first, in the same transaction.
+    """
+    lock_revision(using=using, step=1)
+    revision_raised.send(ConfigRevision, using=using)
+
+
+def lock_revision(using: str = DEFAULT_DB_ALIAS, step: int = 0) -> None:
+    """Make other writers of the configuration wait until this transaction ends. Call it first in a transaction."""
+    rows = ConfigRevision.objects.using(using).filter(pk=1)
+    while not rows.update(revision=F("revision") + step):
+        ConfigRevision.objects.using(using).bulk_create([ConfigRevision(pk=1)], ignore_conflicts=True)
+
+
+class _Revisioned(models.Model):
+    """A row whose every change raises the revision."""
+
+    class Meta:
+        abstract = True
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        # The revision is raised by ``pre_save``; the two writes have to stand or fall together.
+        with transaction.atomic(using=kwargs.get("using") or router.db_for_write(type(self), instance=self)):
+            super().save(*args, **kwargs)
+
+
+class ProviderInstance(_Revisioned):
+    """One configured connection of a provider family.
+
+    ``credentials`` maps each secret setting to its ciphertext, which opens for this row and that name only; a secret mapping
+    is the ciphertext of its JSON object. Text representations never include it.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    name = models.CharField(
+        max_length=64,
+        validators=[RegexValidator(INSTANCE_NAME, "Use letters, digits, - and _, beginning with a letter or digit.")],
+        help_text="The name callers use; the key below ai.providers.",
+    )
+    family = models.CharField(max_length=64, help_text="The provider family, as in type.")
+    enabled = models.BooleanField(default=True, help_text="The administrator's switch. Seeding never turns it on.")
+    is_default = models.BooleanField("default", default=False, help_text="Used when a request names no provider.")
+    managed = models.BooleanField(default=False, editable=False, help_text="Declared in the configuration file.")
+    orphaned = models.BooleanField(default=False, editable=False, help_text="Managed, and gone from the configuration file.")
+    options = models.JSONField(default=dict, blank=True, help_text="Connection settings that are no secrets.")
+    credentials = models.JSONField(default=dict, blank=True, editable=False, help_text="Encrypted secret settings.")
+    state = models.CharField(max_length=32, choices=_CHECK_STATES, default=CheckState.UNCHECKED.value, editable=False)
+    state_message = models.TextField(blank=True, editable=False)
+    checked_at = models.DateTimeField(null=True, editable=False)
+    latency_ms = models.PositiveIntegerField(null=True, editable=False)
+    declaration_seal = models.TextField(
+        blank=True, editable=False, help_text="Encrypted digests of the credentials as last seeded."
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ("name",)
+        constraints = (
+            models.UniqueConstraint(
+                Lower("name"),
+                name="ai_models_instance_name",
+                violation_error_message="An instance with this name exists; case does not count.",
+            ),
+            models.UniqueConstraint(
+                fields=["is_default"],
+                condition=models.Q(is_default=True),
+                name="ai_models_one_default",
+                violation_error_message="Another instance is the default provider.",
+            ),
+        )
+        permissions = tuple((capability.codename, f"Can use {capability.label.lower()}") for capability in Capability)
+
+    def __str__(self) -> str:
+        return self.name
+
+    def forget_check(self) -> None:
+        """Take back the last health check; call it when connection settings change. Does not save."""
+        self.state, self.state_message, self.checked_at, self.latency_ms = CheckState.UNCHECKED, "", None, None
+
+
+class ProviderCapability(_Revisioned):
+    """What an instance offers for one capability."""
+
+    instance = models.ForeignKey(ProviderInstance, on_delete=models.CASCADE, related_name="capabilities")
+    capability = models.CharField(max_length=32, choices=[(capability.value, capability.label) for capability in Capability])
+    default_model = models.CharField(max_length=256, blank=True, help_text="Used when a request names no model.")
+    aliases = models.JSONField(default=dict, blank=True, help_text="Names of your own for models.")
+    enabled = models.BooleanField(default=True, help_text="The administrator's switch. Seeding never turns it on.")
+    check_state = models.CharField(max_length=32, choices=_CHECK_STATES, default=CheckState.UNCHECKED.value, editable=False)
+    check_message = models.TextField(blank=True, editable=False)
+    checked_at = models.DateTimeField(null=True, editable=False)
+
+    class Meta:
+        ordering = ("capability",)
+        verbose_name_plural = "provider capabilities"
+        constraints = (models.UniqueConstraint(fields=["instance", "capability"], name="ai_models_one_row_per_capability"),)
+
+    def __str__(self) -> str:
+        return self.capability
+
+    def forget_check(self) -> None:
+        """Take back the last check; call it when models change. Does not save."""
+        self.check_state, self.check_message, self.checked_at = CheckState.UNCHECKED, "", None
+
+
+@receiver([pre_save, pre_delete], sender=ProviderInstance)
+@receiver([pre_save, pre_delete], sender=ProviderCapability)
+def _raise_revision(*, using: str, **_: Any) -> None:
+    bump_revision(using=using)

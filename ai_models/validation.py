@@ -1,0 +1,259 @@
+"""What is checked before the service starts: settings, families, configuration files, encryption keys, libraries.
+
+``manage.py check``, ``ai_seed`` and the ASGI server's start all stop on an error found here. Everything is found at once, and
+nothing is told with a value. The database is not touched, except by :func:`storage_problems` and :func:`credential_problems`.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import ipaddress
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Literal
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.db import Error, connections, router
+from django.db.migrations.executor import MigrationExecutor
+from django.utils.encoding import force_bytes
+
+from ai_models import config, registry
+from ai_models.conf import ENCRYPTION_KEYS_VARIABLE, conf, unknown_settings
+from ai_models.encryption import KEY_BYTES, InvalidKey
+from ai_models.exceptions import ConfigurationError
+from ai_models.keyring import census, key_ring, usable_key_ring
+from ai_models.models import ConfigRevision
+
+MALICIOUS_LITELLM = frozenset({"1.82.7", "1.82.8"})
+TIMEOUTS = frozenset({"total", "first_chunk", "chunk"})
+_MAKE_KEY = f"Make one with: manage.py ai_keys generate, and set it as {ENCRYPTION_KEYS_VARIABLE}."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One mistake, or something to know.
+
+    Attributes:
+        id: stable id of the kind of finding, ``ai_models.E004``.
+        message: what is wrong, and where.
+        remedy: what to do.
+    """
+
+    id: str
+    message: str
+    remedy: str
+    level: Literal["error", "warning", "info"] = "error"
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.remedy} ({self.id})" if self.remedy else f"{self.message} ({self.id})"
+
+
+def problems() -> list[Finding]:
+    """Everything that was found, errors and lesser things, without a look at the database."""
+    found = [*_settings_problems(), *_library_problems()]
+    if any(finding.id == "ai_models.E002" for finding in found):
+        # Settings of the wrong type cannot be used for the rest.
+        return found
+    declared, families = config.current(), _family_problems()
+    told = frozenset(finding.message for finding in families)
+    return [*found, *families, *_config_findings(declared, told), *_key_problems(declared)]
+
+
+def require_valid(*, storage: bool = False) -> None:
+    """Stop when anything is wrong.
+
+    Args:
+        storage: also look whether the database can be used.
+
+    Raises:
+        ConfigurationError: with every error.
+    """
+    found = [*problems(), *(storage_problems() if storage else ())]
+    errors = [finding for finding in found if finding.level == "error"]
+    if errors:
+        raise ConfigurationError(errors)
+
+
+def storage_problems() -> list[Finding]:
+    """Why the database cannot be used: not reached, or not migrated. No system check, because ``migrate`` must run then."""
+    try:
+        executor = MigrationExecutor(connections[router.db_for_read(ConfigRevision)])
+        missing = executor.migration_plan(executor.loader.graph.leaf_nodes("ai_models"))
+    except Error:
+        return [
+            Finding(id="ai_models.E011", message="The database cannot be reached.", remedy="Start it, or correct DATABASES.")
+        ]
+    message = "The database has not all tables of ai_models."
+    return [Finding(id="ai_models.E010", message=message, remedy="Run: manage.py migrate")] if missing else []
+
+
+def credential_problems() -> list[Finding]:
+    """Stored credentials that do not open. Reads the database; a database that is not there or not migrated has none."""
+    try:
+        found = census(usable_key_ring())
+    except Error:
+        return []
+    if not found.closed:
+        return []
+    names = ", ".join(sorted({name for name, _ in found.closed}))
+    keys = ", ".join(sorted(found.closed_keys)) or "none"
+    return [
+        Finding(
+            id="ai_models.E009",
+            message=f"{len(found.closed)} of {found.total} credentials cannot be decrypted (key ids {keys}; of {names}).",
+            remedy=f"Bring the key back in {ENCRYPTION_KEYS_VARIABLE}, or enter these credentials again.",
+        )
+    ]
+
+
+def _settings_problems() -> Iterator[Finding]:
+    declared = getattr(settings, "AI_MODELS", {})
+    if not isinstance(declared, dict):
+        yield Finding(id="ai_models.E002", message="AI_MODELS is not a dictionary.", remedy="Write a dictionary of settings.")
+        return
+    for name in unknown_settings():
+        yield Finding(
+            id="ai_models.E001", message=f'AI_MODELS["{name}"] is not known.', remedy="Remove it or correct its name."
+        )
+    for name, (is_valid, expected) in _EXPECTED.items():
+        if name in declared and not is_valid(declared[name]):
+            yield Finding(
+                id="ai_models.E002", message=f'AI_MODELS["{name}"] has a wrong value.', remedy=f"It takes {expected}."
+            )
+
+
+def _texts(value: Any) -> bool:
+    return isinstance(value, list | tuple) and all(isinstance(item, str) for item in value)
+
+
+def _path(value: Any) -> bool:
+    return value is None or isinstance(value, str | os.PathLike)
+
+
+def _paths(value: Any) -> bool:
+    return value is None or (isinstance(value, list | tuple) and all(item is not None and _path(item) for item in value))
+
+
+def _whole(value: Any, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _seconds(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < float("inf")
+
+
+def _timeouts(value: Any) -> bool:
+    return isinstance(value, dict) and value.keys() <= TIMEOUTS and all(_seconds(item) and item > 0 for item in value.values())
+
+
+def _hosts(value: Any) -> bool:
+    return _texts(value) and all(_network(entry) for entry in value if "/" in entry)
+
+
+def _network(entry: str) -> bool:
+    try:
+        ipaddress.ip_network(entry, strict=False)
+    except ValueError:
+        return False
+    return True
+
+
+_BYTES: tuple[Callable[[Any], bool], str] = (lambda value: _whole(value, 1), "a whole number of bytes, at least 1")
+_EXPECTED: Mapping[str, tuple[Callable[[Any], bool], str]] = {
+    "CONFIG_FILES": (_paths, "a list of paths, or None"),
+    "ENV_FILE": (_path, "a path, or None"),
+    "FAMILIES": (_texts, "a list of dotted paths"),
+    "ENCRYPTION_KEYS": (lambda value: value is None or _texts(value), "a list of keys, or None"),
+    "ALLOWED_HOSTS": (_hosts, "a list of host, host:port or CIDR"),
+    "ON_UNSUPPORTED": (lambda value: value in ("warn", "error"), '"warn" or "error"'),
+    "TIMEOUT": (_timeouts, "a dictionary of seconds with any of total, first_chunk and chunk"),
+    "MAX_RETRIES": (lambda value: _whole(value, 0), "a whole number, 0 or more"),
+    "MAX_REQUEST_BYTES": _BYTES,
+    "MAX_RESPONSE_BYTES": _BYTES,
+    "MAX_EVENT_BYTES": _BYTES,
+    "REVISION_POLL_SECONDS": (_seconds, "a number of seconds, 0 or more"),
+}
+
+
+def _library_problems() -> Iterator[Finding]:
+    try:
+        installed = version("litellm")
+    except PackageNotFoundError:
+        return
+    if installed in MALICIOUS_LITELLM:
+        yield Finding(
+            id="ai_models.E008",
+            message=f"litellm {installed} is installed, a release with malicious code.",
+            remedy="Remove it, install another release, and replace every credential this machine had.",
+        )
+
+
+def _family_problems() -> list[Finding]:
+    try:
+        registry.families()
+    except ConfigurationError as error:
+        return [Finding(id="ai_models.E003", message=str(problem), remedy="") for problem in error.problems]
+    return []
+
+
+def _config_findings(declared: config.Declared, told: frozenset[str]) -> Iterator[Finding]:
+    for problem in declared.problems:
+        if str(problem) not in told:
+            yield _from_config("ai_models.E004", problem, "error")
+    for note in declared.notes:
+        yield _from_config("ai_models.I001", note, "info")
+    if not conf().config_files:
+        yield Finding(
+            id="ai_models.W001",
+            message="There is no configuration file, so provider instances are made in the admin only.",
+            remedy='Write app-config.yaml, or name your files in AI_MODELS["CONFIG_FILES"].',
+            level="warning",
+        )
+
+
+def _from_config(identity: str, problem: config.Problem, level: Literal["error", "info"]) -> Finding:
+    message = str(replace(problem, remedy="")) if problem.remedy else str(problem)
+    return Finding(id=identity, message=message, remedy=problem.remedy, level=level)
+
+
+def _key_problems(declared: config.Declared) -> Iterator[Finding]:
+    keys = conf().encryption_keys
+    if not keys and any(provider.secrets or provider.mappings for provider in declared.providers.values()):
+        message = "Credentials are declared, and there is no encryption key to store them with."
+        yield Finding(id="ai_models.E005", message=message, remedy=_MAKE_KEY)
+    try:
+        key_ring()
+    except InvalidKey as error:
+        yield Finding(id="ai_models.E006", message=str(error), remedy=_MAKE_KEY)
+    derived = _derived_from_secret_key()
+    for position, key in enumerate(keys, start=1):
+        if key.strip().encode() in derived or _decoded(key) in derived:
+            message = f"Encryption key {position} is SECRET_KEY or is derived from it."
+            yield Finding(id="ai_models.E007", message=message, remedy=_MAKE_KEY)
+
+
+def _decoded(key: str) -> bytes | None:
+    try:
+        return base64.urlsafe_b64decode(key.strip().encode())
+    except (binascii.Error, ValueError):
+        return None
+
+
+def _derived_from_secret_key() -> set[bytes]:
+    """The keys that people make out of ``SECRET_KEY``: cut, padded or hashed to the right length."""
+    try:
+        secrets = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
+    except ImproperlyConfigured:
+        return set()
+    derived: set[bytes] = set()
+    for secret in map(force_bytes, secrets):
+        derived |= {secret, secret[:KEY_BYTES].ljust(KEY_BYTES, b"\0"), hashlib.blake2b(secret, digest_size=KEY_BYTES).digest()}
+        for algorithm in ("md5", "sha1", "sha256", "sha384", "sha512", "sha3_256", "blake2s"):
+            digest = hashlib.new(algorithm, secret, usedforsecurity=False)
+            derived |= {digest.digest()[:KEY_BYTES], digest.hexdigest().encode()[:KEY_BYTES]}
+    return derived

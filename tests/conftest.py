@@ -1,0 +1,67 @@
+"""What every test can use: a clean process afterwards, and configuration written as an operator writes it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from asgiref.sync import SyncToAsync
+from django import db
+from pytest_django import Settings
+
+from ai_models import config, connections, store, sync
+from ai_models.seeding import Plan
+from ai_models.seeding import seed as seed_rows
+
+pytest_plugins = ["tests.upstreams.fixtures"]
+
+WriteConfig = Callable[[str], Path]
+Seed = Callable[..., Plan]
+
+
+@pytest.fixture(autouse=True)
+def _clean_process() -> Iterator[None]:
+    yield
+    closing = asyncio.run_coroutine_threadsafe(connections.aclose(), sync.background_loop())
+    closing.result(timeout=30)
+    # Async code does its database work in this thread; its connection would outlive the test.
+    SyncToAsync.single_thread_executor.submit(db.connections.close_all).result(timeout=30)
+    store.stop_polling()
+    store.invalidate()
+
+
+@pytest.fixture
+def write_config(tmp_path: Path, settings: Settings) -> WriteConfig:
+    """Write ``app-config.yaml`` and make it the configuration in force."""
+
+    def write(text: str) -> Path:
+        path = tmp_path / "app-config.yaml"
+        path.write_text(text)
+        settings.AI_MODELS = {**settings.AI_MODELS, "CONFIG_FILES": (path,), "ENV_FILE": tmp_path / ".env"}
+        return path
+
+    return write
+
+
+@pytest.fixture
+def seed(write_config: WriteConfig) -> Seed:
+    """Write a configuration and seed it: ``seed(text, prune=True)``. The test needs a database."""
+
+    def run(text: str, **options: Any) -> Plan:
+        write_config(text)
+        return seed_rows(config.current(), **options)
+
+    return run
+
+
+@pytest.fixture
+def set_ring(settings: Settings) -> Callable[..., None]:
+    """Replace the key ring."""
+
+    def replace(*keys: str) -> None:
+        settings.AI_MODELS = {**settings.AI_MODELS, "ENCRYPTION_KEYS": keys}
+
+    return replace

@@ -1,0 +1,63 @@
+"""Settings of the tests. ``DATABASE_URL`` and ``REDIS_URL`` choose the real parts; without them a SQLite file and memory."""
+
+from __future__ import annotations
+
+import atexit
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import environ
+
+from ai_models.encryption import generate_key
+
+env = environ.Env()
+
+BASE_DIR = Path(tempfile.mkdtemp(prefix="ai-models-tests-"))
+atexit.register(shutil.rmtree, BASE_DIR, ignore_errors=True)
+
+SECRET_KEY = env.str("SECRET_KEY", default="a key for tests that protects nothing")
+ALLOWED_HOSTS = ["*"]
+ROOT_URLCONF = "tests.urls"
+USE_TZ = True
+STATIC_URL = "static/"
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+INSTALLED_APPS = [
+    "django.contrib.contenttypes",
+    "django.contrib.auth",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "knox",
+    "drf_spectacular",
+    "ai_models",
+]
+MIDDLEWARE = [
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+]
+TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}]
+
+DATABASES: dict[str, Any] = {"default": env.db_url("DATABASE_URL", default=f"sqlite:///{BASE_DIR / 'db.sqlite3'}")}
+if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    # A file, so that threads and processes can connect to it too.
+    DATABASES["default"]["TEST"] = {"NAME": str(BASE_DIR / "test.sqlite3")}
+    DATABASES["default"]["OPTIONS"] = {"transaction_mode": "IMMEDIATE", "timeout": 20}
+
+if redis_url := env.str("REDIS_URL", default=""):
+    CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": redis_url}}
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["knox.auth.TokenAuthentication", "rest_framework.authentication.SessionAuthentication"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+}
+REST_KNOX = {"AUTH_HEADER_PREFIX": "Bearer"}
+
+AI_MODELS: dict[str, Any] = {
+    "ENCRYPTION_KEYS": env.list("AI_MODELS_ENCRYPTION_KEYS", default=[generate_key()]),
+    "REVISION_POLL_SECONDS": 0.05,
+}

@@ -1,0 +1,13 @@
+"""The routes of the tests: what a host includes."""
+
+from __future__ import annotations
+
+from django.urls import include, path
+
+from ai_models.api import health
+
+urlpatterns = [
+    path("healthz", health.live),
+    path("readyz", health.ready),
+    path("", include("ai_models.urls")),
+]
