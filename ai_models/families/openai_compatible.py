@@ -1,0 +1,49 @@
+"""Any endpoint that speaks OpenAI's chat completions: Groq, Together, vLLM, Ollama, LM Studio, OpenRouter and many more.
+
+A new vendor of this kind is an entry in the configuration file, not code.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from ai_models.families import fields
+from ai_models.families.openai_protocol import OpenAIProtocol
+from ai_models.types import ObjectRequest, Warning
+
+_INSTRUCTION = "Answer with a JSON value only, no other text. It must satisfy this JSON Schema:\n"
+
+
+class OpenAICompatible(OpenAIProtocol):
+    """One endpoint with an address of its own; key, headers and query parameters as it wants them.
+
+    Every setting is passed on, since nothing is known about the models behind the address: the endpoint rejects what it
+    does not take.
+    """
+
+    type = "openai-compatible"
+    label = "OpenAI-compatible"
+    fields = (
+        fields.base_url("Where the API is, up to and with /v1 or what stands in its place."),
+        fields.ConfigField(name="apiKey", help="Sent as a bearer token; leave it out where none is needed.", secret=True),
+        fields.HEADERS,
+        fields.QUERY_PARAMS,
+        fields.ConfigField(
+            name="structuredOutput",
+            help="How the endpoint is made to answer with JSON: by schema, by its JSON mode and instructions, or by instructions only.",
+            default="json_schema",
+            choices=("json_schema", "json_object", "instructions"),
+        ),
+    )
+
+    def structured(self, body: dict[str, Any], request: ObjectRequest) -> tuple[dict[str, Any], tuple[Warning, ...]]:
+        mode = self.connection.options["structuredOutput"]
+        if mode == "json_schema":
+            return super().structured(body, request)
+        instruction = {"role": "system", "content": _INSTRUCTION + json.dumps(request["schema"])}
+        body = {**body, "messages": [instruction, *body["messages"]]}
+        if mode == "json_object":
+            body["response_format"] = {"type": "json_object"}
+        message = "The endpoint has no schema mode; the schema was given to the model as instructions and checked afterwards."
+        return body, (Warning(type="compatibility", setting="schema", message=message),)

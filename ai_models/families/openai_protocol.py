@@ -1,0 +1,132 @@
+"""What the families that speak OpenAI's protocol share: from a request to a body, and from an answer to a result."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import replace
+from typing import Any, ClassVar, cast
+from urllib.parse import urlencode
+
+from ai_models.capabilities import Capability
+from ai_models.exceptions import AIModelsError, InvalidRequest, UpstreamAuthFailed
+from ai_models.families.base import Connection, Family
+from ai_models.transports import chat
+from ai_models.transports.openai import OpenAITransport
+from ai_models.types import (
+    TEXT_SETTINGS,
+    Chunk,
+    EmbedRequest,
+    EmbedResult,
+    Health,
+    ObjectRequest,
+    TextRequest,
+    TextResult,
+    Warning,
+)
+
+
+class OpenAIProtocol(Family):
+    """Base of the OpenAI protocol's families. A subclass says where the endpoint is and what differs there."""
+
+    capabilities = frozenset({Capability.TEXT_GENERATION, Capability.STRUCTURED_OUTPUT, Capability.EMBEDDINGS})
+
+    provider_options: ClassVar[frozenset[str] | None] = None
+    """Body fields that a caller may set through ``provider_options``; ``None`` allows all but those this module writes."""
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(connection)
+        self.transport = self.connect()
+
+    def connect(self) -> OpenAITransport:
+        """The transport to the endpoint; opens nothing."""
+        query = {name: value.reveal() for name, value in self.connection.mappings.get("queryParams", {}).items()}
+        return OpenAITransport(
+            self.connection.options["baseURL"],
+            headers=self.headers(),
+            query=urlencode(query),
+            destinations=self.connection.destinations,
+        )
+
+    def headers(self) -> dict[str, str]:
+        """Headers of every request; an instance without a key sends no authorization."""
+        headers = {name.lower(): value.reveal() for name, value in self.connection.mappings.get("headers", {}).items()}
+        if key := self.connection.secrets.get("apiKey"):
+            headers["authorization"] = f"Bearer {key.reveal()}"
+        return headers
+
+    def settings(self, model: str, request: TextRequest) -> dict[str, Any]:
+        """The request's settings by the endpoint's names."""
+        return chat.settings(request)
+
+    async def do_generate_text(self, model: str, request: TextRequest) -> TextResult:
+        return await self.transport.generate_text(self._body(model, request), headers=request.get("headers"))
+
+    def do_stream_text(self, model: str, request: TextRequest) -> AsyncGenerator[Chunk]:
+        return self.transport.stream_text(self._body(model, request), headers=request.get("headers"))
+
+    async def do_generate_object(self, model: str, request: ObjectRequest) -> TextResult:
+        body, warnings = self.structured(self._body(model, request), request)
+        result = await self.transport.generate_text(body, headers=request.get("headers"))
+        return replace(result, warnings=warnings)
+
+    def structured(self, body: dict[str, Any], request: ObjectRequest) -> tuple[dict[str, Any], tuple[Warning, ...]]:
+        """The body that makes the model answer with JSON of the request's schema, and what the caller is told about it."""
+        return {**body, "response_format": chat.response_format(request)}, ()
+
+    async def do_embed(self, model: str, request: EmbedRequest) -> EmbedResult:
+        body: dict[str, Any] = {"model": model, "input": request["values"], "encoding_format": "float"}
+        if "dimensions" in request:
+            body["dimensions"] = request["dimensions"]
+        return await self.transport.embed(self._with_options(body, request), headers=request.get("headers"))
+
+    async def health_check(self) -> Health:
+        """List the endpoint's models, which costs nothing and proves address and credential."""
+        started = time.monotonic()
+        try:
+            found = await self.transport.models()
+        except AIModelsError as error:
+            rejected = isinstance(error, UpstreamAuthFailed)
+            return Health(
+                healthy=False, message=error.message, latency=time.monotonic() - started, credential_rejected=rejected
+            )
+        return Health(healthy=True, message=f"The endpoint lists {len(found)} models.", latency=time.monotonic() - started)
+
+    async def aclose(self) -> None:
+        await self.transport.aclose()
+
+    def _body(self, model: str, request: TextRequest) -> dict[str, Any]:
+        return self._with_options(
+            {"model": model, "messages": chat.messages(request), **self.settings(model, request)}, request
+        )
+
+    def _with_options(self, body: dict[str, Any], request: Mapping[str, Any]) -> dict[str, Any]:
+        options = cast(dict[str, Any], request.get("provider_options", {})).get(self.type, {})
+        return {**body, **allowed_options(options, self.provider_options, self.type, taken=body)}
+
+
+WRITTEN_HERE = frozenset(
+    {"model", "messages", "input", "stream", "stream_options", "response_format", "n", "tools", "tool_choice"}
+)
+"""Body fields that have a field of their own in our requests, or that answers are read by."""
+
+
+def allowed_options(
+    options: Mapping[str, Any], allowed: frozenset[str] | None, family: str, *, taken: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    """Check a request's ``provider_options`` for one family.
+
+    Raises:
+        InvalidRequest: names each option that the family does not take or that another field of the request has set.
+    """
+    refused = [
+        name for name in options if name in WRITTEN_HERE or name in taken or (allowed is not None and name not in allowed)
+    ]
+    if refused:
+        known = f" It takes: {', '.join(sorted(allowed))}." if allowed else ""
+        raise InvalidRequest(f"provider_options.{family}: {', '.join(sorted(refused))} cannot be set here.{known}")
+    return options
+
+
+ALL_BUT_TOP_K = TEXT_SETTINGS - {"top_k"}
+"""The settings of OpenAI's own protocol."""

@@ -1,0 +1,115 @@
+"""What the families share whose protocol litellm translates: from a request to litellm's arguments, and back to a result."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from dataclasses import replace
+from typing import Any, ClassVar
+
+from ai_models.capabilities import Capability
+from ai_models.exceptions import InvalidRequest
+from ai_models.families.base import Connection, Family
+from ai_models.transports import chat
+from ai_models.transports.litellm import LiteLLMTransport
+from ai_models.types import (
+    TEXT_SETTINGS,
+    Chunk,
+    EmbedRequest,
+    EmbedResult,
+    FinishReason,
+    ObjectRequest,
+    TextRequest,
+    TextResult,
+    Warning,
+)
+
+_FORCED_TOOL = "The model has no schema mode of its own; it was made to call a tool whose input is the schema."
+
+
+class Translated(Family):
+    """Base of those families. A subclass names litellm's provider, the connection, and the vendor's finish reasons."""
+
+    capabilities = frozenset({Capability.TEXT_GENERATION, Capability.STRUCTURED_OUTPUT})
+
+    litellm_provider: ClassVar[str]
+    """litellm's name of the protocol."""
+
+    finish_reasons: ClassVar[Mapping[str, FinishReason]]
+    """The vendor's finish reasons in our words; a reason that is not listed is ``other``."""
+
+    provider_options: ClassVar[frozenset[str]] = frozenset()
+    """litellm parameters that a caller may set through ``provider_options``."""
+
+    top_k: ClassVar[bool] = True
+    """Whether models of this vendor sample with ``top_k``, which OpenAI's format does not have."""
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(connection)
+        self.transport = LiteLLMTransport(
+            self.litellm_provider,
+            destinations=connection.destinations,
+            finish_reason=self.finish_reason,
+            finish_reasons=self.finish_reasons,
+        )
+
+    def finish_reason(self, payload: Mapping[str, Any]) -> str | None:
+        """The vendor's finish reason in one of its answers or stream events, ``None`` while it has none."""
+        raise NotImplementedError
+
+    async def arguments(self, model: str, capability: Capability) -> dict[str, Any]:
+        """litellm's arguments for model, address and credential. All are explicit: it must not look for others itself."""
+        raise NotImplementedError
+
+    async def supported_settings(self, model: str) -> frozenset[str]:
+        known = await self.transport.supported_parameters(model)
+        supported = frozenset(setting for setting in TEXT_SETTINGS if chat.wire_name(setting) in known)
+        return supported | ({"top_k"} if self.top_k else set())
+
+    async def do_generate_text(self, model: str, request: TextRequest) -> TextResult:
+        result, _ = await self.transport.generate_text(self._body(request), await self._call(model, request))
+        return result
+
+    async def do_stream_text(self, model: str, request: TextRequest) -> AsyncGenerator[Chunk]:
+        connection = await self._call(model, request)
+        async with aclosing(self.transport.stream_text(self._body(request), connection)) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+    async def do_generate_object(self, model: str, request: ObjectRequest) -> TextResult:
+        body = {**self._body(request), "response_format": chat.response_format(request)}
+        result, forced_tool = await self.transport.generate_text(body, await self._call(model, request))
+        if not forced_tool:
+            return result
+        return replace(result, warnings=(Warning(type="compatibility", setting="schema", message=_FORCED_TOOL),))
+
+    async def do_embed(self, model: str, request: EmbedRequest) -> EmbedResult:
+        body: dict[str, Any] = {"input": request["values"]}
+        if "dimensions" in request:
+            body["dimensions"] = request["dimensions"]
+        arguments = await self.arguments(model, Capability.EMBEDDINGS)
+        return await self.transport.embed(body, {**arguments, **_headers(arguments, request)})
+
+    async def aclose(self) -> None:
+        await self.transport.aclose()
+
+    def _body(self, request: TextRequest) -> dict[str, Any]:
+        return {"messages": chat.messages(request), **chat.settings(request), **self._options(request)}
+
+    async def _call(self, model: str, request: TextRequest) -> dict[str, Any]:
+        arguments = await self.arguments(model, Capability.TEXT_GENERATION)
+        return {**arguments, **_headers(arguments, request)}
+
+    def _options(self, request: TextRequest) -> Mapping[str, Any]:
+        options = request.get("provider_options", {}).get(self.type, {})
+        if refused := sorted(set(options) - self.provider_options):
+            known = ", ".join(sorted(self.provider_options)) or "nothing"
+            raise InvalidRequest(f"provider_options.{self.type}: {', '.join(refused)} cannot be set here. It takes: {known}.")
+        return options
+
+
+def _headers(arguments: Mapping[str, Any], request: Mapping[str, Any]) -> dict[str, Any]:
+    """The call's own headers; those of the instance win."""
+    own = {name.lower(): value for name, value in request.get("headers", {}).items()}
+    merged = {**own, **arguments.get("extra_headers", {})}
+    return {"extra_headers": merged} if merged else {}

@@ -1,0 +1,239 @@
+"""The conformance kit: what every provider family must do, as tests that its author runs.
+
+::
+
+    class TestMyFamily(FamilyConformance):
+        family = MyFamily
+
+        @pytest.fixture
+        def connection(self, my_fake_server):
+            return connection(MyFamily, {"baseURL": my_fake_server.url}, {"apiKey": "a-test-key-that-must-not-leak"})
+
+The tests call the family itself, with the connection that your fixture gives: to a server of your own, to the vendor's, or
+to nothing when the family works in this process. They need ``pytest`` and ``pytest-asyncio``. A capability that the family
+does not list is tested to be refused.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Callable, Mapping
+from contextlib import aclosing
+from typing import Any, ClassVar, cast
+
+import pytest
+
+from ai_models.capabilities import Capability
+from ai_models.destinations import DestinationPolicy
+from ai_models.encryption import Secret
+from ai_models.exceptions import AIModelsError, UnsupportedFunctionality
+from ai_models.families.base import Connection, Family
+from ai_models.types import TEXT_SETTINGS, Chunk, EmbedRequest, Health, ObjectRequest, TextRequest
+
+TEXT: TextRequest = {"prompt": "Say one word.", "max_output_tokens": 32}
+SCHEMA = {
+    "type": "object",
+    "properties": {"name": {"type": "string"}},
+    "required": ["name"],
+    "additionalProperties": False,
+}
+
+_METHODS = {
+    "do_generate_text": Capability.TEXT_GENERATION,
+    "do_stream_text": Capability.TEXT_GENERATION,
+    "do_generate_object": Capability.STRUCTURED_OUTPUT,
+    "do_embed": Capability.EMBEDDINGS,
+}
+
+
+def connection(
+    family: type[Family],
+    options: Mapping[str, Any],
+    secrets: Mapping[str, str] | None = None,
+    mappings: Mapping[str, Mapping[str, str]] | None = None,
+) -> Connection:
+    """A connection as the service would make it: defaults filled in, secrets wrapped, private addresses allowed."""
+    defaults = {field.name: field.default for field in family.fields if not field.secret}
+    return Connection(
+        name="conformance",
+        options={**defaults, **options},
+        secrets={name: Secret(value) for name, value in (secrets or {}).items()},
+        mappings={name: {key: Secret(value) for key, value in pairs.items()} for name, pairs in (mappings or {}).items()},
+        destinations=DestinationPolicy(private=True),
+    )
+
+
+class FamilyConformance:
+    """Subclass it, set ``family`` and write the ``connection`` fixture.
+
+    Attributes:
+        family: the class under test.
+        model: a model that the connection's other end answers for.
+        embedding_model: the same for embeddings.
+    """
+
+    family: ClassVar[type[Family]]
+    model: ClassVar[str] = "test-model"
+    embedding_model: ClassVar[str] = "test-embedding-model"
+
+    @pytest.fixture
+    def connection(self) -> Connection:
+        """How to reach the other end."""
+        raise NotImplementedError("write a fixture that returns conformance.connection(...)")
+
+    @pytest.fixture
+    async def connected(self, connection: Connection) -> Any:
+        """The family, connected; closed after the test."""
+        family = self.family(connection)
+        yield family
+        await family.aclose()
+
+    def needs(self, capability: Capability) -> None:
+        """Skip the test when the family does not list the capability."""
+        if capability not in self.family.capabilities:
+            pytest.skip(f"{self.family.type} does not list {capability}")
+
+    # --- the declaration ---------------------------------------------------------------------------------------------
+
+    def test_type_and_label_are_declared(self) -> None:
+        assert re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", self.family.type), "type: lower case, dashes between words"
+        assert self.family.label.strip(), "label: the name people read"
+
+    def test_fields_are_declared_well(self) -> None:
+        names = [field.name for field in self.family.fields]
+        assert len(names) == len(set(names)), "each field once"
+        assert not {"type", "defaultModels", "modelAliases"} & set(names), "these keys belong to every provider"
+        for field in self.family.fields:
+            assert field.help.strip(), f"{field.name}: operators need a sentence of help"
+            assert not (field.secret and field.default is not None), f"{field.name}: a secret has no default"
+            assert not field.secret or field.kind in {"string", "mapping"}, f"{field.name}: a secret is a string or a mapping"
+
+    def test_capabilities_and_methods_agree(self) -> None:
+        assert self.family.capabilities, "a family has at least one capability"
+        for method, capability in _METHODS.items():
+            written = getattr(self.family, method) is not getattr(Family, method)
+            if capability in self.family.capabilities:
+                assert written, f"{capability} is listed and {method} is not written"
+
+    # --- the connection ----------------------------------------------------------------------------------------------
+
+    async def test_secrets_do_not_show_themselves(self, connection: Connection, connected: Family) -> None:
+        for secret in _plaintexts(connection):
+            assert secret not in repr(connection)
+            assert secret not in repr(connected)
+            assert secret not in repr(vars(connected))
+
+    async def test_closing_twice_is_harmless(self, connection: Connection) -> None:
+        family = self.family(connection)
+        await family.aclose()
+        await family.aclose()
+
+    async def test_health_check_gives_health(self, connected: Family) -> None:
+        health = await connected.health_check()
+        assert isinstance(health, Health)
+        assert health.message.strip()
+        assert health.latency is None or health.latency >= 0
+
+    # --- the methods -------------------------------------------------------------------------------------------------
+
+    async def test_what_is_not_listed_is_refused(self, connected: Family) -> None:
+        calls: dict[str, Callable[[], Any]] = {
+            "do_generate_text": lambda: connected.do_generate_text(self.model, TEXT),
+            "do_stream_text": lambda: anext(connected.do_stream_text(self.model, TEXT)),
+            "do_generate_object": lambda: connected.do_generate_object(self.model, _object_request()),
+            "do_embed": lambda: connected.do_embed(self.embedding_model, {"values": ["one"]}),
+        }
+        for method, capability in _METHODS.items():
+            if capability not in self.family.capabilities:
+                with pytest.raises(UnsupportedFunctionality):
+                    await calls[method]()
+
+    async def test_supported_settings_are_known_settings(self, connected: Family) -> None:
+        supported = await connected.supported_settings(self.model)
+        assert supported is None or supported <= TEXT_SETTINGS
+
+    async def test_text_has_a_finish_reason(self, connected: Family) -> None:
+        self.needs(Capability.TEXT_GENERATION)
+        result = await connected.do_generate_text(self.model, TEXT)
+        assert result.text
+        assert result.finish_reason in {"stop", "length"}
+        assert "".join(part.text or "" for part in result.content if part.type == "text") == result.text
+
+    async def test_a_conversation_is_understood(self, connected: Family) -> None:
+        self.needs(Capability.TEXT_GENERATION)
+        request: TextRequest = {
+            "system": "Be brief.",
+            "messages": [
+                {"role": "user", "content": "Hello"},
+                {"role": "assistant", "content": [{"type": "text", "text": "Hi"}]},
+                {"role": "user", "content": [{"type": "text", "text": "Say one word."}]},
+            ],
+            "max_output_tokens": 32,
+        }
+        assert (await connected.do_generate_text(self.model, request)).text
+
+    async def test_a_stream_ends_with_its_finish_reason(self, connected: Family) -> None:
+        self.needs(Capability.TEXT_GENERATION)
+        chunks = [chunk async for chunk in connected.do_stream_text(self.model, TEXT)]
+        assert all(isinstance(chunk, Chunk) for chunk in chunks)
+        assert "".join(chunk.text for chunk in chunks)
+        finished = [number for number, chunk in enumerate(chunks) if chunk.finish_reason]
+        assert len(finished) == 1, "exactly one chunk has the finish reason"
+        assert not any(chunk.text for chunk in chunks[finished[0] + 1 :]), "no text after it"
+
+    async def test_a_stream_can_be_left(self, connected: Family) -> None:
+        self.needs(Capability.TEXT_GENERATION)
+        async with aclosing(cast(Any, connected.do_stream_text(self.model, TEXT))) as stream:
+            await anext(stream)
+        assert (await connected.do_generate_text(self.model, TEXT)).text, "the connection works after it"
+
+    async def test_an_object_is_json_or_said_to_be_none(self, connected: Family) -> None:
+        self.needs(Capability.STRUCTURED_OUTPUT)
+        result = await connected.do_generate_object(self.model, _object_request())
+        assert isinstance(json.loads(result.text), dict)
+
+    async def test_embeddings_come_in_order(self, connected: Family) -> None:
+        self.needs(Capability.EMBEDDINGS)
+        request: EmbedRequest = {"values": ["one", "two", "three"]}
+        together = await connected.do_embed(self.embedding_model, request)
+        assert together.embeddings is not None
+        assert len(together.embeddings) == 3
+        assert len({len(vector) for vector in together.embeddings}) == 1, "all vectors have the same length"
+
+    async def test_errors_are_ours_and_leak_nothing(self, connection: Connection, caplog: pytest.LogCaptureFixture) -> None:
+        if not any(field.kind == "url" for field in self.family.fields):
+            pytest.skip(f"{self.family.type} has no address to break")
+        broken = {field.name: "http://127.0.0.1:9/v1" for field in self.family.fields if field.kind == "url"}
+        family = self.family(
+            Connection(
+                name=connection.name,
+                options={**connection.options, **broken},
+                secrets=connection.secrets,
+                mappings=connection.mappings,
+                destinations=connection.destinations,
+            )
+        )
+        with caplog.at_level(logging.DEBUG), pytest.raises(AIModelsError) as caught:
+            await self._call_something(family)
+        await family.aclose()
+        for secret in _plaintexts(connection):
+            assert secret not in str(caught.value)
+            assert secret not in caplog.text
+        assert "127.0.0.1:9" not in str(caught.value), "an error names no address"
+
+    async def _call_something(self, family: Family) -> None:
+        if Capability.TEXT_GENERATION in self.family.capabilities:
+            await family.do_generate_text(self.model, TEXT)
+        else:
+            await family.do_embed(self.embedding_model, {"values": ["one"]})
+
+
+def _object_request() -> ObjectRequest:
+    return {"prompt": "Invent a person.", "schema": SCHEMA, "max_output_tokens": 64}
+
+
+def _plaintexts(connection: Connection) -> list[str]:
+    single = [secret.reveal() for secret in connection.secrets.values()]
+    return single + [secret.reveal() for pairs in connection.mappings.values() for secret in pairs.values()]

@@ -1,0 +1,323 @@
+"""The one door to the network: every byte to and from a provider passes here.
+
+The client pools connections, refuses destinations that the instance may not reach (at connect time, for the address that
+is really used), follows no redirect, bounds what it reads, and turns every fault into an error of ours where it happens.
+It uses nothing of the environment: no proxy, no netrc, no cookies.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import ssl
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from functools import cache
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
+
+from ai_models.conf import conf
+from ai_models.destinations import DestinationBlocked, DestinationPolicy, literal_address
+from ai_models.exceptions import AIModelsError, UpstreamError, UpstreamInvalidResponse, UpstreamTimeout
+from ai_models.transports import faults
+from ai_models.transports.sse import Decoder, ServerSentEvent
+
+CONNECT_SECONDS = 10.0
+LINGER_SECONDS = 1.0
+"""How long a stream may stay silent after the provider said that it finished."""
+
+_ERROR_BYTES = 64 * 1024
+_T = TypeVar("_T")
+
+JSON = "application/json"
+EVENT_STREAM = "text/event-stream"
+
+
+class Client:
+    """A pool of connections for one provider instance; usable from any event loop, one session for each."""
+
+    def __init__(self, destinations: DestinationPolicy) -> None:
+        self._destinations = destinations
+        self._sessions: WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[aiohttp.ClientSession, AsyncGenerator[None]]] = (
+            WeakKeyDictionary()
+        )
+
+    @asynccontextmanager
+    async def open(
+        self, method: str, url: str, *, headers: Mapping[str, str], body: bytes | None, accept: tuple[str, ...]
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Send a request and give the answer, its body not yet read. Leaving the context closes what was not read.
+
+        Args:
+            url: absolute and already encoded; it is sent as it stands.
+            accept: media types that the answer may have.
+
+        Raises:
+            AIModelsError: the answer is not a success of an accepted type, or there was none.
+        """
+        response = await self._send(method, url, headers, body)
+        try:
+            await _check(response, accept)
+            yield response
+        finally:
+            # Closes the connection unless the body was read to its end; never waits, so a cancelled task gets through.
+            response.close()
+
+    async def _send(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> aiohttp.ClientResponse:
+        target = URL(url, encoded=True)
+        try:
+            if address := literal_address(target.host or ""):
+                self._destinations.check_address(target.host or "", target.port or 0, address)
+            session = await self._session()
+            return await session.request(
+                method, target, headers={**headers, "accept-encoding": "identity"}, data=body, allow_redirects=False
+            )
+        except (aiohttp.ClientError, DestinationBlocked, OSError, ValueError) as error:
+            raise _connection_fault(error) from None
+
+    async def _session(self) -> aiohttp.ClientSession:
+        loop = asyncio.get_running_loop()
+        session, _ = self._sessions.get(loop, (None, None))
+        if session is None or session.closed:
+            session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(
+                    resolver=_Resolver(self._destinations),
+                    limit=0,
+                    ssl=_ssl_context(),
+                    keepalive_timeout=60,
+                    use_dns_cache=False,
+                ),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                auto_decompress=False,
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
+                skip_auto_headers=("User-Agent", "Accept", "Content-Type"),
+            )
+            guard = _closed_with_its_loop(session)
+            await anext(guard)
+            self._sessions[loop] = (session, guard)
+        return session
+
+    async def aclose(self) -> None:
+        """Close the connections of every event loop that still runs."""
+        here = asyncio.get_running_loop()
+        for loop, (session, _) in list(self._sessions.items()):
+            if loop is here:
+                await session.close()
+            elif loop.is_running():
+                asyncio.run_coroutine_threadsafe(session.close(), loop)
+        self._sessions.clear()
+
+
+async def _closed_with_its_loop(session: aiohttp.ClientSession) -> AsyncGenerator[None]:
+    """Started and kept; a loop that ends closes its async generators, and this one closes the session."""
+    try:
+        yield
+    finally:
+        await session.close()
+
+
+class _Resolver(AbstractResolver):
+    """Looks names up and lets only allowed addresses through, so that the checked address is the one connected to."""
+
+    def __init__(self, destinations: DestinationPolicy) -> None:
+        self._destinations = destinations
+
+    async def resolve(self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET) -> list[ResolveResult]:
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        results: list[ResolveResult] = []
+        for kind, _, protocol, _, address in found:
+            ip = literal_address(str(address[0]))
+            if ip is None:
+                continue
+            self._destinations.check_address(host, port, ip)
+            results.append(
+                {
+                    "hostname": host,
+                    "host": str(address[0]),
+                    "port": port,
+                    "family": kind,
+                    "proto": protocol,
+                    "flags": socket.AI_NUMERICHOST,
+                }
+            )
+        return results
+
+    async def close(self) -> None:
+        return None
+
+
+async def read(response: aiohttp.ClientResponse, limit: int | None = None) -> bytes:
+    """The whole body.
+
+    Raises:
+        AIModelsError: it is larger than allowed, cut off, or the connection broke.
+    """
+    limit = conf().MAX_RESPONSE_BYTES if limit is None else limit
+    body = bytearray()
+    async for piece in pieces(response):
+        body += piece
+        if len(body) > limit:
+            raise UpstreamInvalidResponse("The provider's answer is larger than allowed.", retryable=False)
+    return bytes(body)
+
+
+async def pieces(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    """The body as it arrives."""
+    while piece := await guarded(response.content.readany()):
+        yield piece
+
+
+async def guarded(read: Awaitable[_T]) -> _T:
+    """Wait for bytes; a broken connection becomes an error of ours."""
+    try:
+        return await read
+    except (aiohttp.ClientError, OSError, ValueError) as error:
+        raise _reading_fault(error) from None
+
+
+def max_event_bytes() -> int:
+    """The largest event taken from a stream."""
+    return conf().MAX_EVENT_BYTES
+
+
+def parse_object(data: bytes | str) -> dict[str, Any]:
+    """A JSON object that is not an error object.
+
+    Raises:
+        AIModelsError: it is not JSON, not an object, or an error object of the provider.
+    """
+    try:
+        payload = json.loads(data)
+    except (ValueError, RecursionError):
+        raise UpstreamInvalidResponse("The provider's answer is not valid JSON.") from None
+    if not isinstance(payload, dict):
+        raise UpstreamInvalidResponse("The provider's answer is not a JSON object.")
+    if payload.get("error"):
+        raise faults.from_error_object(payload)
+    return payload
+
+
+async def server_sent_events(
+    response: aiohttp.ClientResponse, is_last: Callable[[dict[str, Any]], bool]
+) -> AsyncGenerator[tuple[ServerSentEvent, dict[str, Any]]]:
+    """The events of a stream with their JSON data, up to ``[DONE]`` or the end of the body.
+
+    Args:
+        is_last: whether the provider says with this event that the generation is complete. After it the stream may
+            tell more (usage), but is not waited for longer than :data:`LINGER_SECONDS`.
+
+    Raises:
+        AIModelsError: malformed or error event, broken connection, or an end before the last event.
+    """
+    decoder = Decoder(max_event_bytes())
+    completion = Completion()
+    while piece := await next_piece(response, completion):
+        for event in decoder.feed(piece):
+            if event.data.strip() == "[DONE]":
+                completion.require()
+                return
+            payload = parse_object(event.data)
+            completion.note(is_last(payload))
+            yield event, payload
+    completion.require()
+
+
+class Completion:
+    """Whether a stream's generation is complete, which is not the same as the stream's end."""
+
+    def __init__(self) -> None:
+        self.reached = False
+
+    def note(self, last: bool) -> None:
+        """Take in what an event says; once complete stays complete."""
+        self.reached = self.reached or last
+
+    def require(self) -> None:
+        """Refuse a stream that ended before it was.
+
+        Raises:
+            UpstreamInvalidResponse: when it was not.
+        """
+        if not self.reached:
+            raise incomplete()
+
+
+def incomplete() -> UpstreamInvalidResponse:
+    """The error of a stream that ended too early."""
+    return UpstreamInvalidResponse("The provider's stream ended before the answer was complete.")
+
+
+async def next_piece(response: aiohttp.ClientResponse, completion: Completion) -> bytes:
+    """The next bytes of a stream, none at its end. After completion, silence and a broken connection are its end too."""
+    try:
+        async with asyncio.timeout(LINGER_SECONDS if completion.reached else None):
+            return await guarded(response.content.readany())
+    except (TimeoutError, AIModelsError):
+        if completion.reached:
+            return b""
+        raise
+
+
+async def _check(response: aiohttp.ClientResponse, accept: tuple[str, ...]) -> None:
+    if 300 <= response.status < 400:
+        raise UpstreamError(
+            "The provider answered with a redirect, which is not followed. Check baseURL.", retryable=False, remedy="admin"
+        )
+    if response.status >= 400:
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        raise faults.from_status(response.status, headers, await _beginning(response))
+    if response.headers.get("content-encoding", "identity").lower() != "identity":
+        raise UpstreamInvalidResponse("The provider compressed its answer although it was told not to.", retryable=False)
+    if accept and response.content_type not in accept:
+        if response.content_type == JSON:  # an error object in place of a stream
+            parse_object(await read(response))
+        raise UpstreamInvalidResponse("The provider's answer has an unexpected content type. Check baseURL.", retryable=False)
+
+
+async def _beginning(response: aiohttp.ClientResponse) -> bytes:
+    """What there is of an error's body; the status says the main thing, so nothing here may fail or wait long."""
+    body = bytearray()
+    try:
+        async with asyncio.timeout(LINGER_SECONDS):
+            async for piece in pieces(response):
+                body += piece
+                if len(body) >= _ERROR_BYTES:
+                    break
+    except (AIModelsError, TimeoutError):
+        pass
+    return bytes(body)
+
+
+def _connection_fault(error: Exception) -> AIModelsError:
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, DestinationBlocked):
+            return UpstreamError(f"The instance's address may not be reached: {cause}.", retryable=False, remedy="admin")
+        cause = cause.__cause__ or cause.__context__
+    if isinstance(error, TimeoutError):
+        return UpstreamTimeout("The provider could not be connected to in time.")
+    if isinstance(error, aiohttp.ClientSSLError | aiohttp.ClientConnectorCertificateError | ssl.SSLError):
+        return UpstreamError("The provider's TLS certificate or handshake was not accepted.", retryable=False, remedy="admin")
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return UpstreamError("The provider could not be reached.")
+    if isinstance(error, aiohttp.InvalidURL | ValueError):
+        return UpstreamError("The instance's address is not valid. Check baseURL.", retryable=False, remedy="admin")
+    if isinstance(error, aiohttp.ClientResponseError):
+        return UpstreamInvalidResponse("The provider's answer is not valid HTTP.")
+    return UpstreamError("The connection to the provider broke before it answered.")
+
+
+def _reading_fault(error: Exception) -> AIModelsError:
+    if isinstance(error, aiohttp.ClientPayloadError) and not isinstance(error.__cause__, OSError):
+        return UpstreamInvalidResponse("The provider's answer was cut off.")
+    return UpstreamError("The connection to the provider broke while it answered.")
+
+
+@cache
+def _ssl_context() -> ssl.SSLContext:
+    return ssl.create_default_context()

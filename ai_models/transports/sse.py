@@ -1,0 +1,75 @@
+"""Server-sent events, decoded as the bytes arrive (WHATWG HTML, section 9.2.6)."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ai_models.exceptions import UpstreamInvalidResponse
+
+_LINE_END = re.compile("\r\n|\n|\r")
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSentEvent:
+    """One event; several ``data`` lines are joined by line feeds."""
+
+    event: str
+    data: str
+
+
+class Decoder:
+    """Takes bytes in pieces of any size and gives whole events.
+
+    Bytes that are not UTF-8 become U+FFFD. An event that the stream ends in the middle of is dropped, as the
+    standard demands.
+    """
+
+    def __init__(self, max_event_bytes: int) -> None:
+        self._max = max_event_bytes
+        self._text = codecs.getincrementaldecoder("utf-8-sig")("replace")
+        self._rest = ""
+        self._size = 0
+        self._event = ""
+        self._data: list[str] = []
+
+    def feed(self, piece: bytes) -> Iterator[ServerSentEvent]:
+        """Decode a piece.
+
+        Raises:
+            UpstreamInvalidResponse: a single event is larger than allowed.
+        """
+        text = self._rest + self._text.decode(piece)
+        start = 0
+        for end in _LINE_END.finditer(text):
+            if end.group() == "\r" and end.end() == len(text):
+                break  # a line feed may follow in the next piece
+            if event := self._line(text[start : end.start()]):
+                yield event
+            start = end.end()
+        self._rest = text[start:]
+        self._check_size(len(self._rest))
+
+    def _line(self, line: str) -> ServerSentEvent | None:
+        if not line:
+            return self._dispatch()
+        name, _, value = line.partition(":")
+        value = value.removeprefix(" ")
+        if name == "data":
+            self._data.append(value)
+            self._size += len(value)
+            self._check_size(0)
+        elif name == "event":
+            self._event = value
+        return None
+
+    def _dispatch(self) -> ServerSentEvent | None:
+        event, data = self._event, self._data
+        self._event, self._data, self._size = "", [], 0
+        return ServerSentEvent(event or "message", "\n".join(data)) if data else None
+
+    def _check_size(self, pending: int) -> None:
+        if self._size + pending > self._max:
+            raise UpstreamInvalidResponse("The provider sent a single event that is larger than allowed.", retryable=False)
