@@ -1,0 +1,24 @@
+"""Facts that gates judge by and a snapshot does not hold: what a family can do, and what a user may."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from asgiref.sync import sync_to_async
+
+from ai_models import registry
+from ai_models.capabilities import Capability
+from ai_models.snapshot import InstanceFacts
+
+
+def supported_by(facts: InstanceFacts) -> frozenset[Capability]:
+    """What the instance's family can do; nothing when the family is not installed."""
+    family = registry.families().get(facts.family)
+    return family.capabilities if family else frozenset()
+
+
+async def may(user: Any, permission: str) -> bool:
+    """Whether the user holds a permission."""
+    if hasattr(user, "ahas_perm"):
+        return bool(await user.ahas_perm(permission))
+    return bool(await sync_to_async(user.has_perm)(permission))

@@ -1,0 +1,174 @@
+"""What the app does around a host's ASGI application: refuse to start wrongly configured, bound what arrives, start and stop.
+
+In the host's ``asgi.py``::
+
+    application = serve(get_asgi_application())
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from asgiref.sync import sync_to_async
+from django.db import close_old_connections
+
+from ai_models import service, validation
+from ai_models.api import requestid
+from ai_models.api.errors import RequestTimeout
+from ai_models.conf import conf
+from ai_models.exceptions import AIModelsError, ConfigurationError, InvalidRequest, PayloadTooLarge
+
+Scope = Mapping[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+Application = Callable[[Any, Any, Any], Awaitable[None]]
+
+BODY_SECONDS = 30.0
+
+logger = logging.getLogger(__name__)
+
+
+def serve(app: Application, *, prefix: str = "/api/ai/", body_seconds: float = BODY_SECONDS) -> Application:
+    """Wrap a host's application.
+
+    Args:
+        app: Django's, or a router around it. Its own lifespan is not called; Django has none.
+        prefix: where the request limits hold; the host's other addresses are left alone.
+        body_seconds: the time a request body may take to arrive.
+
+    Raises:
+        SystemExit: with a readable list, when the configuration is wrong.
+    """
+    stop_if_misconfigured()
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await _lifespan(receive, send)
+        elif scope["type"] == "http" and scope["path"].removeprefix(scope.get("root_path", "")).startswith(prefix):
+            await _limited(app, scope, receive, send, body_seconds)
+        else:
+            await app(scope, receive, send)
+
+    return application
+
+
+class Body:
+    """``receive`` of one request, counted and timed until the body is complete.
+
+    A body that breaks a limit ends for the application as if the client had gone; ``refusal`` then says why.
+    """
+
+    def __init__(self, receive: Receive, *, limit: int, seconds: float) -> None:
+        self._receive = receive
+        self._limit = limit
+        self._deadline = asyncio.get_running_loop().time() + seconds
+        self._received = 0
+        self._complete = False
+        self.refusal: AIModelsError | None = None
+
+    async def __call__(self) -> dict[str, Any]:
+        if self._complete:
+            return await self._receive()
+        try:
+            async with asyncio.timeout_at(self._deadline):
+                message = await self._receive()
+        except TimeoutError:
+            return self._refuse(RequestTimeout("The request body took too long to arrive.", retryable=True))
+        self._received += len(message.get("body", b""))
+        self._complete = not message.get("more_body", False)
+        if self._received > self._limit:
+            return self._refuse(_too_large(self._limit))
+        return message
+
+    def _refuse(self, error: AIModelsError) -> dict[str, Any]:
+        self.refusal = error
+        return {"type": "http.disconnect"}
+
+
+async def _limited(app: Application, scope: Scope, receive: Receive, send: Send, seconds: float) -> None:
+    limit = conf().MAX_REQUEST_BYTES
+    if error := _refused_headers(scope, limit):
+        await _send_error(scope, send, error)
+        return
+    body = Body(receive, limit=limit, seconds=seconds)
+    await app(scope, body, send)
+    if body.refusal is not None:
+        await _send_error(scope, send, body.refusal)
+
+
+def _refused_headers(scope: Scope, limit: int) -> AIModelsError | None:
+    """What is wrong with how the headers frame the body. Two answers to "how long?" are how requests are smuggled."""
+    lengths = [value for name, value in scope["headers"] if name == b"content-length"]
+    chunked = any(name == b"transfer-encoding" for name, _ in scope["headers"])
+    if len(lengths) > 1 or (lengths and chunked) or not all(length.isdigit() for length in lengths):
+        return InvalidRequest("Content-Length and Transfer-Encoding contradict each other or are malformed.")
+    if lengths and (len(lengths[0]) > 18 or int(lengths[0]) > limit):
+        return _too_large(limit)
+    return None
+
+
+def _too_large(limit: int) -> AIModelsError:
+    return PayloadTooLarge(f"The request body is larger than {limit} bytes.")
+
+
+async def _send_error(scope: Scope, send: Send, error: AIModelsError) -> None:
+    sent = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"x-request-id"), None)
+    request_id = requestid.bind(sent)
+    body = json.dumps(error.envelope(request_id)).encode()
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode()),
+        (requestid.HEADER.lower().encode(), request_id.encode()),
+    ]
+    if scope.get("http_version", "1.1").startswith("1"):
+        # The rest of the body is not read, so that the connection is of no further use.
+        headers.append((b"connection", b"close"))
+    await send({"type": "http.response.start", "status": error.http_status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    """Warm up in the background, so that the first requests need not wait for it; close what is open at the end."""
+    await receive()
+    warm_up = asyncio.create_task(_begin())
+    await send({"type": "lifespan.startup.complete"})
+    await receive()
+    warm_up.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await warm_up
+    await service.aclose()
+    await send({"type": "lifespan.shutdown.complete"})
+
+
+async def _begin() -> None:
+    """Tell what keeps the service from being ready, and warm up. A database may still come; the process need not end."""
+    try:
+        for finding in await sync_to_async(_storage_findings)():
+            logger.error("%s", finding)
+        await service.awarm_up()
+    except Exception:
+        logger.exception("Warming up failed; the first calls will be slower")
+
+
+def _storage_findings() -> list[validation.Finding]:
+    try:
+        return [*validation.storage_problems(), *validation.credential_problems()]
+    finally:
+        close_old_connections()
+
+
+def stop_if_misconfigured() -> None:
+    """End the process when the start-up validation finds an error.
+
+    Raises:
+        SystemExit: lists every error with its remedy.
+    """
+    try:
+        validation.require_valid()
+    except ConfigurationError as error:
+        raise SystemExit("\n".join(["ai_models does not start:", *(f"- {problem}" for problem in error.problems)])) from None

@@ -1,0 +1,129 @@
+"""How an upstream call is made to end: by its answer, by its deadline, or after its last attempt."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from ai_models.conf import conf
+from ai_models.exceptions import (
+    AIModelsError,
+    Internal,
+    NoObjectGenerated,
+    UpstreamError,
+    UpstreamInvalidResponse,
+    UpstreamTimeout,
+)
+from ai_models.types import Chunk
+
+T = TypeVar("T")
+
+LONGEST_WAIT = 60.0
+"""A provider that asks for more seconds than this between attempts gets no further attempt."""
+
+_FIRST_BACKOFF = 0.5
+_LONGEST_BACKOFF = 8.0
+# The provider did the work and would be paid for it again.
+_NOT_REPEATED = (UpstreamInvalidResponse, NoObjectGenerated)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """When to give up.
+
+    Attributes:
+        total, first_chunk, chunk: seconds, as in :class:`~ai_models.types.Timeout`.
+        max_retries: attempts after the first one.
+    """
+
+    total: float
+    first_chunk: float
+    chunk: float
+    max_retries: int
+
+    @classmethod
+    def of(cls, request: Mapping[str, Any]) -> Limits:
+        """The limits of a request; what it does not say comes from the settings."""
+        given = request.get("timeout", {})
+        limits = {**conf().TIMEOUT, **(given if isinstance(given, Mapping) else {"total": given})}
+        return cls(limits["total"], limits["first_chunk"], limits["chunk"], request.get("max_retries", conf().MAX_RETRIES))
+
+
+async def attempts(attempt: Callable[[], Awaitable[T]], limits: Limits) -> T:
+    """The first attempt that succeeds within the limits.
+
+    Raises:
+        AIModelsError: the last attempt's error.
+    """
+    end = time.monotonic() + limits.total
+    for number in range(limits.max_retries + 1):
+        try:
+            return await _within(end, attempt)
+        except UpstreamError as error:
+            wait = _backoff(number, error)
+            if number == limits.max_retries or not _repeatable(error) or wait > LONGEST_WAIT or time.monotonic() + wait >= end:
+                raise
+            await asyncio.sleep(wait)
+    raise AssertionError("unreachable: the last attempt returns or raises")
+
+
+async def chunks(start: Callable[[], AsyncGenerator[Chunk]], limits: Limits) -> AsyncGenerator[Chunk]:
+    """The chunks of a stream. Attempts are repeated until the first chunk is there, and never after it.
+
+    Raises:
+        AIModelsError: nothing came in time, or the stream failed.
+    """
+    end = time.monotonic() + limits.total
+
+    async def open_stream() -> tuple[AsyncGenerator[Chunk], Chunk | None]:
+        stream = start()
+        try:
+            return stream, await _progress(stream, min(end, time.monotonic() + limits.first_chunk))
+        except BaseException:
+            await stream.aclose()
+            raise
+
+    stream, piece = await attempts(open_stream, limits)
+    async with aclosing(stream):
+        while piece is not None:
+            yield piece
+            piece = await _progress(stream, min(end, time.monotonic() + limits.chunk))
+
+
+async def _progress(stream: AsyncGenerator[Chunk], end: float) -> Chunk | None:
+    """The next chunk that carries something, ``None`` after the last. Empty chunks do not extend the time."""
+    while (piece := await _within(end, lambda: anext(stream, None))) is not None:
+        if piece.text or piece.reasoning or piece.tool_calls or piece.finish_reason or piece.usage:
+            return piece
+    return None
+
+
+async def _within(end: float, call: Callable[[], Awaitable[T]]) -> T:
+    """The call's result before ``end`` (monotonic seconds), with foreign exceptions turned into ours."""
+    try:
+        async with asyncio.timeout(max(0.0, end - time.monotonic())):
+            return await call()
+    except AIModelsError:
+        raise
+    except TimeoutError:
+        raise UpstreamTimeout("The provider did not answer in time.") from None
+    except Exception as error:
+        # The name of the class only: the text could hold anything.
+        raise Internal(f"The provider family failed with {type(error).__name__}.") from error
+
+
+def _repeatable(error: UpstreamError) -> bool:
+    return error.retryable and not isinstance(error, _NOT_REPEATED)
+
+
+def _backoff(number: int, error: UpstreamError) -> float:
+    """Seconds until the next attempt: as the provider asks, else doubling with jitter."""
+    if error.retry_after is not None:
+        return error.retry_after
+    doubled: float = min(_LONGEST_BACKOFF, _FIRST_BACKOFF * 2**number)
+    return doubled * random.uniform(0.5, 1.0)  # noqa: S311

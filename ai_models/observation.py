@@ -1,0 +1,60 @@
+"""What calls teach about an instance: a refused credential is recorded on it, and taken back when a call succeeds."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
+
+from asgiref.sync import sync_to_async
+
+from ai_models import store
+from ai_models.exceptions import UpstreamAuthFailed
+from ai_models.snapshot import CheckState, InstanceFacts
+
+logger = logging.getLogger(__name__)
+
+_Note = tuple[InstanceFacts, CheckState, str]
+_deferred: ContextVar[list[_Note] | None] = ContextVar("ai_models_deferred", default=None)
+
+
+@asynccontextmanager
+async def observed(facts: InstanceFacts) -> AsyncIterator[None]:
+    """Watch one call to the instance."""
+    try:
+        yield
+    except UpstreamAuthFailed as error:
+        if facts.check is not CheckState.REJECTED:
+            await _note((facts, CheckState.REJECTED, error.message))
+        raise
+    if facts.check is CheckState.REJECTED:
+        await _note((facts, CheckState.HEALTHY, "A call succeeded."))
+
+
+@contextmanager
+def deferred() -> Iterator[None]:
+    """Write what the block teaches after it, in this thread: on the database connection of whoever waits for the call."""
+    notes: list[_Note] = []
+    token = _deferred.set(notes)
+    try:
+        yield
+    finally:
+        _deferred.reset(token)
+        for note in notes:
+            _write(note)
+
+
+async def _note(note: _Note) -> None:
+    waiting = _deferred.get()
+    if waiting is not None:
+        waiting.append(note)
+    else:
+        await sync_to_async(_write)(note)
+
+
+def _write(note: _Note) -> None:
+    try:
+        store.record_check(*note)
+    except Exception as error:  # the call itself is done; storing what it taught must not change its outcome
+        logger.warning("The state of provider %s could not be stored: %s", note[0].name, type(error).__name__)
