@@ -11,7 +11,7 @@ from typing import Any
 from ai_models.exceptions import InvalidRequest, NoObjectGenerated
 from ai_models.types import ObjectResult, TextResult
 
-_FENCED = re.compile(r"\A\s*```(?:json)?\s*\n(.*?)\n?\s*```\s*\Z", re.S)
+_FENCED = re.compile(r"\A\s*```(?:json)?\s*\n(.*?)\n?\s*```\s*\Z", re.DOTALL)
 _MAX_SCHEMA_CHARACTERS = 256 * 1024
 
 

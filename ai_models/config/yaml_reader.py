@@ -51,7 +51,7 @@ class _Mistake(yaml.MarkedYAMLError):
 class _Loader(yaml.SafeLoader):
     """Composes nodes within bounds. Nothing is constructed by PyYAML: no tag runs anything."""
 
-    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
 
     def __init__(self, text: str, budget: Budget) -> None:
         super().__init__(text)

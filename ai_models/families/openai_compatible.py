@@ -31,7 +31,7 @@ class OpenAICompatible(OpenAIProtocol):
         fields.QUERY_PARAMS,
         fields.ConfigField(
             name="structuredOutput",
-            help="How the endpoint is made to answer with JSON: by schema, by its JSON mode and instructions, or by instructions only.",
+            help="How the endpoint is made to answer with JSON: by a schema, by its JSON mode, or by instructions only.",
             default="json_schema",
             choices=("json_schema", "json_object", "instructions"),
         ),

@@ -28,16 +28,19 @@ LONGEST_RETRY_AFTER = 3600.0
 
 _CONTEXT_CODES = frozenset({"context_length_exceeded", "exceed_context_size_error", "string_above_max_length"})
 _CONTEXT_WORDS = re.compile(
-    r"prompt is too long|input is too long|maximum context length|context (?:size|window|length)|maximum number of tokens|too many input tokens",
-    re.I,
+    r"(?:prompt|input) is too long|context (?:size|window|length)|maximum number of tokens|too many input tokens", re.IGNORECASE
 )
 _POLICY_CODES = frozenset({"content_policy_violation", "content_filter", "moderation_blocked", "responsibleaipolicyviolation"})
-_POLICY_WORDS = re.compile(r"content policy|content management policy|safety system|usage polic", re.I)
+_POLICY_WORDS = re.compile(r"content policy|content management policy|safety system|usage polic", re.IGNORECASE)
 _QUOTA_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached", "credit_balance_too_low"})
-_OVERLOAD_CODES = {"overloaded_error": 529, "rate_limit_error": 429, "rate_limit_exceeded": 429, "authentication_error": 401,
-                   "permission_error": 403, "invalid_api_key": 401, "not_found_error": 404, "model_not_found": 404,
-                   "invalid_request_error": 400, "request_too_large": 413, "insufficient_quota": 429,
-                   "throttlingException": 429, "validationException": 400, "modelTimeoutException": 408}  # fmt: skip
+# The status that goes with a provider's error code, for errors that come with status 200.
+_STATUS_OF_CODE = {
+    "authentication_error": 401, "invalid_api_key": 401, "permission_error": 403, "accessDeniedException": 403,
+    "not_found_error": 404, "model_not_found": 404, "resourceNotFoundException": 404,
+    "invalid_request_error": 400, "validationException": 400, "request_too_large": 413, "modelTimeoutException": 408,
+    "rate_limit_error": 429, "rate_limit_exceeded": 429, "insufficient_quota": 429, "throttlingException": 429,
+    "overloaded_error": 529,
+}  # fmt: skip
 
 
 def from_status(status: int, headers: Mapping[str, str], body: bytes) -> AIModelsError:
@@ -55,7 +58,7 @@ def from_error_object(payload: Mapping[str, Any]) -> AIModelsError:
     details = _codes(payload.get("error"))
     status = next((code for code in details.values() if isinstance(code, int) and 400 <= code < 600), None)
     named = (str(value) for value in details.values())
-    return _error(status or next((_OVERLOAD_CODES[name] for name in named if name in _OVERLOAD_CODES), 500), details, None)
+    return _error(status or next((_STATUS_OF_CODE[name] for name in named if name in _STATUS_OF_CODE), 500), details, None)
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

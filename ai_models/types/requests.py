@@ -47,16 +47,18 @@ class TextSettings(ModelRequest, total=False):
     """How text is generated. A model honours some of these; the others are reported as ``unsupported``."""
 
     max_output_tokens: Annotated[int, Field(gt=0, le=10_000_000, description="Upper limit of generated tokens.")]
-    temperature: Annotated[float, Field(ge=0, le=2)]
-    top_p: Annotated[float, Field(ge=0, le=1)]
-    top_k: Annotated[int, Field(gt=0, le=1_000_000)]
-    presence_penalty: Annotated[float, Field(ge=-2, le=2)]
-    frequency_penalty: Annotated[float, Field(ge=-2, le=2)]
+    temperature: Annotated[float, Field(ge=0, le=2, description="Randomness; 0 always takes the likeliest token.")]
+    top_p: Annotated[float, Field(ge=0, le=1, description="Sample from the likeliest tokens of this total probability.")]
+    top_k: Annotated[int, Field(gt=0, le=1_000_000, description="Sample from this many likeliest tokens.")]
+    presence_penalty: Annotated[float, Field(ge=-2, le=2, description="Above 0, tokens that occurred become less likely.")]
+    frequency_penalty: Annotated[
+        float, Field(ge=-2, le=2, description="Above 0, tokens become less likely each time they occur.")
+    ]
     stop_sequences: Annotated[list[str], Field(max_length=64, description="Generation stops before any of these texts.")]
     seed: Annotated[int, Field(ge=-(2**63), lt=2**63, description="For repeatable sampling, where the model has it.")]
     reasoning: Annotated[ReasoningEffort, Field(description="How much the model may think before it answers.")]
-    tools: Annotated[list[Tool], Field(max_length=256)]
-    tool_choice: Literal["auto", "none", "required"] | NamedTool
+    tools: Annotated[list[Tool], Field(max_length=256, description="Tools the model may ask for; nothing is executed here.")]
+    tool_choice: Annotated[Literal["auto", "none", "required"] | NamedTool, Field(description="Whether tools are called.")]
 
 
 TEXT_SETTINGS = frozenset(TextSettings.__annotations__) - frozenset(ModelRequest.__annotations__)
@@ -85,8 +87,10 @@ class ObjectRequest(TextRequest, total=False):
 class EmbedRequest(ModelRequest, total=False):
     """Embeddings. Exactly one of ``value`` and ``values`` is given."""
 
-    value: Annotated[str, Field(min_length=1)]
-    values: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1, max_length=10_000)]
+    value: Annotated[str, Field(min_length=1, description="One text.")]
+    values: Annotated[
+        list[Annotated[str, Field(min_length=1)]], Field(min_length=1, max_length=10_000, description="Several texts.")
+    ]
     dimensions: Annotated[int, Field(gt=0, le=65_536, description="Length of each vector, where the model can shorten.")]
 
 
@@ -95,5 +99,5 @@ class ResolveRequest(TypedDict, total=False):
     """Ask which provider and model a request would use, and whether it may."""
 
     capability: Annotated[str, Field(description="text-generation, embeddings, ...")]
-    provider: Annotated[str, Field(min_length=1, max_length=64)]
-    model: Annotated[str, Field(min_length=1, max_length=256)]
+    provider: Annotated[str, Field(min_length=1, max_length=64, description="As in a call.")]
+    model: Annotated[str, Field(min_length=1, max_length=256, description="As in a call.")]

@@ -147,7 +147,7 @@ async def test_a_sync_call_enforces_permissions_too(puppet: type[Puppet]) -> Non
         await sync_to_async(ai_models.generate_text)("Hi", user=user)
 
 
-# --- warnings -------------------------------------------------------------------------------------------------------------
+# --- warnings ---------------------------------------------------------------------------------------------------------
 
 
 async def test_a_setting_the_model_lacks_is_left_out_and_reported(puppet: type[Puppet]) -> None:
@@ -171,7 +171,7 @@ async def test_an_operator_can_have_such_calls_refused(puppet: type[Puppet], set
     assert puppet.calls == []
 
 
-# --- attempts ---------------------------------------------------------------------------------------------------------------
+# --- attempts ---------------------------------------------------------------------------------------------------------
 
 
 async def test_a_failing_provider_is_asked_again(puppet: type[Puppet]) -> None:
@@ -240,7 +240,7 @@ async def test_a_cancelled_call_ends_the_upstream_call(puppet: type[Puppet]) -> 
     assert puppet.open == 0
 
 
-# --- what a call teaches ------------------------------------------------------------------------------------------------------
+# --- what a call teaches ----------------------------------------------------------------------------------------------
 
 
 async def test_a_refused_credential_is_the_instance_s_state_until_a_call_succeeds(puppet: type[Puppet]) -> None:
@@ -289,7 +289,7 @@ async def test_new_settings_get_a_new_connection_and_calls_under_way_keep_theirs
     assert not second.closed
 
 
-# --- objects and embeddings ------------------------------------------------------------------------------------------------------
+# --- objects and embeddings -------------------------------------------------------------------------------------------
 
 
 @dataclasses.dataclass

@@ -1,0 +1,42 @@
+"""``/healthz`` and ``/readyz``, for whatever restarts processes and whatever routes traffic to them."""
+
+from __future__ import annotations
+
+import asyncio
+
+from django.http import HttpRequest, JsonResponse
+from django.views.decorators.http import require_safe
+
+from ai_models import service
+from ai_models.api import requestid
+from ai_models.exceptions import NotReady
+
+READINESS_SECONDS = 4.0
+"""A storage that does not answer within this time is not ready."""
+
+
+@require_safe
+async def live(request: HttpRequest) -> JsonResponse:
+    """200 as long as the process handles requests. Touches no storage."""
+    return _no_store(JsonResponse({"status": "up"}))
+
+
+@require_safe
+async def ready(request: HttpRequest) -> JsonResponse:
+    """200 when a call could succeed, else 503 with the check that failed."""
+    request_id = requestid.bind(request.headers.get(requestid.HEADER))
+    try:
+        async with asyncio.timeout(READINESS_SECONDS):
+            readiness = await service.areadiness()
+    except TimeoutError:
+        readiness = service.Readiness(ready=False, checks={"database": "does not answer"})
+    if readiness.ready:
+        return _no_store(JsonResponse({"status": "ready", "checks": dict(readiness.checks)}))
+    error = NotReady("The service cannot answer model calls now; checks tells why.", remedy="admin")
+    body = {"status": "not ready", "checks": dict(readiness.checks), **error.envelope(request_id)}
+    return _no_store(JsonResponse(body, status=error.http_status))
+
+
+def _no_store(response: JsonResponse) -> JsonResponse:
+    response["Cache-Control"] = "no-store"
+    return response

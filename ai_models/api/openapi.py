@@ -1,0 +1,209 @@
+"""The OpenAPI document, from the same declarations that validate requests and build answers."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import version
+from typing import Any
+
+from drf_spectacular.extensions import OpenApiSerializerExtension
+from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.plumbing import ResolvedComponent, normalize_result_object
+from drf_spectacular.renderers import OpenApiJsonRenderer, OpenApiYamlRenderer
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
+from pydantic.alias_generators import to_camel
+
+from ai_models.api.operations import OPERATIONS, Operation
+from ai_models.capabilities import Capability
+from ai_models.events import Event
+from ai_models.exceptions import AIModelsError
+from ai_models.serialization import json_schema
+
+TITLE = "AI models"
+DESCRIPTION = "One API for language models and embeddings, whichever provider answers."
+
+ERROR_DETAIL = {
+    "type": "object",
+    "description": "What went wrong, and who can do something about it.",
+    "required": ["code", "message", "retryable", "remedy", "requestId"],
+    "properties": {
+        "code": {"type": "string", "description": "Stable name of what went wrong."},
+        "message": {"type": "string", "description": "For people; it names the field and never repeats a value."},
+        "retryable": {"type": "boolean", "description": "The same request can succeed later."},
+        "remedy": {"enum": ["caller", "admin", "provider", "retry"], "description": "Who can do something about it."},
+        "configPath": {"type": "string", "description": "The configuration key to change."},
+        "retryAfter": {"type": "number", "description": "Seconds to wait."},
+        "requestId": {"type": "string", "description": "Names the request in the server's log; also in X-Request-ID."},
+    },
+}
+ERROR = {
+    "type": "object",
+    "description": "Every error, at every address.",
+    "required": ["error"],
+    "properties": {"error": {"$ref": "#/components/schemas/ErrorDetail"}},
+}
+
+
+class Shape:
+    """A type of :mod:`ai_models.types` as drf-spectacular is given it; ``None`` is the error envelope."""
+
+    def __init__(self, kind: type[Any] | None) -> None:
+        self.kind = kind
+
+
+class ShapeExtension(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]
+    """Turns a :class:`Shape` into a component, and the types inside it too."""
+
+    target_class = Shape
+
+    def get_name(self, auto_schema: AutoSchema, direction: str) -> str:
+        return "Error" if self.target.kind is None else str(self.target.kind.__name__)
+
+    def get_identity(self, auto_schema: AutoSchema, direction: str) -> str:
+        return self.get_name(auto_schema, direction)
+
+    def map_serializer(self, auto_schema: AutoSchema, direction: str) -> dict[str, Any]:
+        if self.target.kind is None:
+            _register(auto_schema, "ErrorDetail", ERROR_DETAIL)
+            return ERROR
+        schema = json_schema(self.target.kind, mode="validation" if direction == "request" else "serialization")
+        for name, inner in schema.pop("$defs", {}).items():
+            _register(auto_schema, name, _tidy(inner, direction))
+        return _tidy(schema, direction)
+
+
+def _register(auto_schema: AutoSchema, name: str, schema: dict[str, Any]) -> None:
+    component = ResolvedComponent(name, ResolvedComponent.SCHEMA, schema, name)  # type: ignore[no-untyped-call]
+    auto_schema.registry.register_on_missing(component)
+
+
+class Schema(AutoSchema):
+    """Reads a view's :class:`~ai_models.api.operations.Operation`."""
+
+    @property
+    def _operation(self) -> Operation:
+        operation: Operation = self.view.operation  # type: ignore[attr-defined]
+        return operation
+
+    def get_operation_id(self) -> str:
+        return self._operation.name
+
+    def get_summary(self) -> str:
+        return self._operation.summary
+
+    def get_description(self) -> str:  # type: ignore[override]
+        return self._operation.description
+
+    def get_tags(self) -> list[str]:
+        return ["models" if self._operation.request else "providers"]
+
+    def get_override_parameters(self) -> list[Any]:
+        if self._operation.name != "list-models":
+            return []
+        return [OpenApiParameter("capability", enum=list(Capability), description="Only models of this capability.")]
+
+    def get_request_serializer(self) -> Any:
+        return Shape(self._operation.request) if self._operation.request else None
+
+    def get_response_serializers(self) -> Any:
+        return {**self._success(), **_failures(self._operation.errors)}
+
+    def _success(self) -> dict[Any, Any]:
+        if self._operation.result is not None:
+            return {200: OpenApiResponse(Shape(self._operation.result), description="Done.")}
+        names = ", ".join(sorted({event.type for event in Event.__subclasses__()}))
+        stream = {"type": "string", "description": f"Events: {names}."}
+        return {(200, "text/event-stream"): OpenApiResponse(stream, description="The stream of events.")}
+
+
+def _failures(errors: tuple[type[AIModelsError], ...]) -> dict[Any, Any]:
+    codes: dict[int, list[str]] = defaultdict(list)
+    for error in errors:
+        codes[error.http_status].append(f"`{error.code}`")
+    return {
+        (status, "application/json"): OpenApiResponse(Shape(None), description=", ".join(names))
+        for status, names in sorted(codes.items())
+    }
+
+
+class Generator(SchemaGenerator):
+    """The document of this app alone: the host's ``SPECTACULAR_SETTINGS`` are about the host's own API."""
+
+    def get_schema(self, request: Any = None, public: bool = False) -> dict[str, Any]:
+        paths = self.parse(request, public)  # type: ignore[no-untyped-call]
+        document: dict[str, Any] = normalize_result_object(  # type: ignore[no-untyped-call]
+            {
+                # JSON Schema 2020-12, as pydantic writes it, is what OpenAPI 3.1 takes.
+                "openapi": "3.1.0",
+                "info": {"title": TITLE, "version": version("django-ai-models"), "description": DESCRIPTION},
+                "paths": dict(sorted(paths.items(), key=_position)),
+                "components": self.registry.build({}),
+            }
+        )
+        return document
+
+
+def _position(path: tuple[str, dict[str, Any]]) -> int:
+    """Where the docs show a path: where the first of its operations stands in the table."""
+    names = [operation.name for operation in OPERATIONS]
+    return min(names.index(operation["operationId"]) for operation in path[1].values())
+
+
+@cache
+def document(prefix: str = "") -> dict[str, Any]:
+    """The OpenAPI 3.1 document.
+
+    Args:
+        prefix: where the host mounted the app, ``""`` for the root.
+    """
+    from ai_models import urls  # the routes' views refer to this module
+
+    generator = Generator(patterns=urls.urlpatterns)  # type: ignore[no-untyped-call]
+    return {**generator.get_schema(public=True), "servers": [{"url": prefix or "/"}]}
+
+
+def render(schema: Mapping[str, Any], *, as_yaml: bool) -> tuple[bytes, str]:
+    """The document's bytes and media type."""
+    renderer = OpenApiYamlRenderer() if as_yaml else OpenApiJsonRenderer()
+    return renderer.render(schema), "application/yaml" if as_yaml else "application/json"
+
+
+def _tidy(schema: dict[str, Any], direction: str) -> dict[str, Any]:
+    """One object's schema: JSON names, no generated titles, and the docstring's attributes where they belong."""
+    schema = _without_titles(schema)
+    description, attributes = _docstring(schema.get("description", ""))
+    if description:
+        schema["description"] = description
+    properties = {
+        to_camel(name): {**_described(attributes.get(name)), **value} for name, value in schema.get("properties", {}).items()
+    }
+    if properties:
+        schema["properties"] = properties
+    if properties and direction == "response":
+        schema["required"] = list(properties)
+    return schema
+
+
+def _described(text: str | None) -> dict[str, str]:
+    return {"description": text} if text else {}
+
+
+def _without_titles(node: Any) -> Any:
+    if isinstance(node, dict):
+        return {key: _without_titles(value) for key, value in node.items() if key != "title" or not isinstance(value, str)}
+    if isinstance(node, list):
+        return [_without_titles(item) for item in node]
+    return node
+
+
+def _docstring(text: str) -> tuple[str, dict[str, str]]:
+    """Description and attributes of a docstring."""
+    head, _, tail = text.replace("``", "`").partition("\n\nAttributes:\n")
+    attributes: dict[str, str] = {}
+    for name, explanation in re.findall(r"^ {4}(\w+): (.+(?:\n {5,}.+)*)", tail, re.MULTILINE):
+        attributes[name] = " ".join(explanation.split())
+    return " ".join(head.split()), attributes

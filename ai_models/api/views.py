@@ -1,0 +1,209 @@
+"""The API's views: read the request, call the service, write the answer. No view decides anything."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import Any, cast
+
+from adrf.requests import AsyncRequest
+from adrf.views import APIView
+from django.db import close_old_connections, transaction
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.negotiation import BaseContentNegotiation, DefaultContentNegotiation
+from rest_framework.permissions import AllowAny, BasePermission, IsAuthenticated
+from rest_framework.renderers import BaseRenderer, JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.schemas.inspectors import ViewInspector
+
+from ai_models import service
+from ai_models.api import errors, openapi, operations, requestid, sse, ui_messages
+from ai_models.api.operations import Call, ModelList, Operation, ProviderList
+from ai_models.api.parsers import StrictJSONParser
+from ai_models.capabilities import Capability
+from ai_models.exceptions import InvalidRequest
+from ai_models.serialization import to_json, validate
+
+INLINE_BYTES = 64 * 1024
+"""A body up to this size is parsed on the event loop; a larger one in a thread, so that other requests go on."""
+
+
+class JSONOnly(BaseContentNegotiation):
+    """Answers are JSON (or a stream) whatever ``Accept`` says: an error must never become another error."""
+
+    def select_parser(self, request: Request, parsers: Iterable[Any]) -> Any:
+        return DefaultContentNegotiation().select_parser(request, parsers)
+
+    def select_renderer(
+        self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None
+    ) -> tuple[BaseRenderer, str]:
+        renderer = next(iter(renderers))
+        return renderer, renderer.media_type or ""
+
+
+class JSONRequest(AsyncRequest):
+    """A request whose body may come without a Content-Length; DRF takes such a body for an empty one."""
+
+    _stream: Any
+
+    def _load_stream(self) -> None:
+        super()._load_stream()
+        meta = self._request.META
+        if self._stream is None and not meta.get("CONTENT_LENGTH") and meta.get("CONTENT_TYPE"):
+            self._stream = self._request
+
+    async def json(self) -> dict[str, Any]:
+        """The JSON body, parsed in a thread unless it is known to be small."""
+        length = self._request.META.get("CONTENT_LENGTH") or ""
+        if length.isdecimal() and int(length) <= INLINE_BYTES:
+            return cast(dict[str, Any], self.data)
+        return cast(dict[str, Any], await asyncio.to_thread(getattr, self, "data"))
+
+
+class View(APIView):
+    """Base of every API view: strict JSON in, JSON out, every failure in the one envelope, a request id on everything.
+
+    Authentication and throttling are the host's (``REST_FRAMEWORK``); nothing else of the host's REST settings applies.
+    """
+
+    operation: Operation | None = None
+    permission_classes: tuple[type[BasePermission], ...] = (IsAuthenticated,)
+    parser_classes = (StrictJSONParser,)
+    renderer_classes = (JSONRenderer,)
+    content_negotiation_class = JSONOnly
+    versioning_class = None
+    metadata_class = None
+    schema: ViewInspector | None = openapi.Schema()
+
+    @classmethod
+    def as_view(cls, **initkwargs: Any) -> Callable[..., HttpResponseBase]:
+        # Django refuses async views under ATOMIC_REQUESTS unless they say that they need no transaction.
+        return cast(Callable[..., HttpResponseBase], transaction.non_atomic_requests(super().as_view(**initkwargs)))
+
+    async def async_dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        requestid.bind(request.headers.get(requestid.HEADER))
+        return cast(HttpResponseBase, await super().async_dispatch(request, *args, **kwargs))
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Authenticate. A model call may take minutes, so the database connection is given back before it."""
+        try:
+            super().initial(request, *args, **kwargs)
+            # Cached on the user; the service's permission checks then need no query.
+            request.user.has_perm(Capability.TEXT_GENERATION.permission)
+        finally:
+            close_old_connections()
+
+    def perform_authentication(self, request: Request) -> None:
+        try:
+            super().perform_authentication(request)
+        except UnicodeError:
+            # knox decodes a token without care.
+            raise AuthenticationFailed from None
+
+    def finalize_response(self, request: Request, response: HttpResponseBase, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        response[requestid.HEADER] = requestid.current()
+        return cast(HttpResponseBase, super().finalize_response(request, response, *args, **kwargs))
+
+    def get_authenticate_header(self, request: Request) -> str:
+        """``WWW-Authenticate`` of the first authenticator that has one: a 401 needs it, and DRF would answer 403 without."""
+        headers = (authenticator.authenticate_header(request) for authenticator in self.get_authenticators())
+        return next((header for header in headers if header), "Session")
+
+    def get_exception_handler(self) -> Callable[[Exception, dict[str, Any]], Response]:
+        return errors.handle
+
+    def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> JSONRequest:
+        return JSONRequest(
+            request,
+            parsers=self.get_parsers(),
+            authenticators=self.get_authenticators(),
+            negotiator=self.get_content_negotiator(),
+            parser_context=self.get_parser_context(request),
+        )
+
+
+class CallView(View):
+    """``POST``: one row of :data:`~ai_models.api.operations.CALLS`."""
+
+    operation: Call
+
+    async def post(self, request: JSONRequest) -> Response:
+        fields = validate(cast(type[dict[str, Any]], self.operation.request), await request.json(), json_names=True)
+        return Response(to_json(await self.operation.run(user=request.user, **fields)))
+
+
+class StreamTextView(View):
+    """``POST stream-text``: server-sent events."""
+
+    operation = operations.STREAM_TEXT
+
+    async def post(self, request: JSONRequest) -> HttpResponseBase:
+        body = ui_messages.to_request(await request.json())
+        fields = validate(cast(type[dict[str, Any]], self.operation.request), body, json_names=True)
+        return await sse.respond(service.astream_text(user=request.user, **fields))
+
+
+class ProvidersView(View):
+    """``GET providers``."""
+
+    operation = operations.LIST_PROVIDERS
+
+    async def get(self, request: Request) -> Response:
+        return Response(to_json(ProviderList(await service.aproviders(user=request.user))))
+
+
+class ProviderView(View):
+    """``GET providers/{name}``."""
+
+    operation = operations.GET_PROVIDER
+
+    async def get(self, request: Request, name: str) -> Response:
+        return Response(to_json(await service.aprovider(name, user=request.user)))
+
+
+class ProviderCheckView(View):
+    """``POST providers/{name}/check``."""
+
+    operation = operations.CHECK_PROVIDER
+
+    async def post(self, request: Request, name: str) -> Response:
+        return Response(to_json(await service.acheck(name, user=request.user)))
+
+
+class ModelsView(View):
+    """``GET models?capability=``."""
+
+    operation = operations.LIST_MODELS
+
+    async def get(self, request: Request) -> Response:
+        if unknown := sorted(set(request.query_params) - {"capability"}):
+            raise InvalidRequest("; ".join(f"{name}: this query parameter does not exist" for name in unknown))
+        return Response(to_json(ModelList(await service.amodels(request.query_params.get("capability"), user=request.user))))
+
+
+class SchemaView(View):
+    """``GET schema``: the OpenAPI document, as JSON, or as YAML when ``Accept`` or ``?format=yaml`` asks for it."""
+
+    schema = None
+    permission_classes = (AllowAny,)
+
+    async def get(self, request: Request) -> HttpResponse:
+        as_yaml = "yaml" in request.query_params.get("format", request.headers.get("Accept", ""))
+        document = await asyncio.to_thread(openapi.document, request.path.removesuffix("/api/ai/v1/schema"))
+        return HttpResponse(*openapi.render(document, as_yaml=as_yaml))
+
+
+class UnknownPathView(View):
+    """Every other address below the API's prefix."""
+
+    schema = None
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+
+    async def get(self, request: Request, path: str) -> Response:
+        raise errors.UnknownPath("Nothing is here. GET /api/ai/v1/schema lists what exists; no address ends in a slash.")
+
+    post = put = patch = delete = options = get

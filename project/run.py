@@ -1,0 +1,135 @@
+"""What ``make run`` does: prepare a fresh machine, serve, and say how to use it. Run again, it keeps what is there."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import re
+import secrets
+import shlex
+import signal
+import socket
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urljoin
+
+import django
+import uvicorn
+from django.contrib.auth import get_user_model
+from django.core.management import CommandError, call_command
+from django.db import connections
+from django.urls import reverse
+
+from ai_models.encryption import generate_key
+
+HOST = "127.0.0.1"
+ENV_FILE = Path(__file__).parent.parent / ".env"
+ENV_KEYS = {"SECRET_KEY": lambda: secrets.token_urlsafe(50), "AI_MODELS_ENCRYPTION_KEYS": generate_key}
+SERVICE_ACCOUNT = "make-run"
+DRAIN_SECONDS = 30
+
+
+def main() -> None:
+    """Prepare and serve until a signal ends it."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+    listener = reserve(os.environ.get("PORT") or "8000")
+    base = f"http://{HOST}:{listener.getsockname()[1]}"
+    write_keys(ENV_FILE, os.environ)
+    django.setup()
+    call_command("migrate", interactive=False, verbosity=0)
+    call_command("ai_seed")
+    banner = instructions(base, admin_account(), api_token())
+    connections.close_all()
+    config = uvicorn.Config(
+        "project.asgi:application", log_config=None, server_header=False, timeout_graceful_shutdown=DRAIN_SECONDS
+    )
+    with contextlib.suppress(KeyboardInterrupt):
+        Server(config, banner).run(sockets=[listener])
+
+
+class Server(uvicorn.Server):
+    """uvicorn, which prints how to use the server once it takes requests."""
+
+    def __init__(self, config: uvicorn.Config, banner: str) -> None:
+        super().__init__(config)
+        self.banner = banner
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        print(self.banner, flush=True)
+
+
+def reserve(port: str) -> socket.socket:
+    """A socket bound to the port, so that nobody else takes it meanwhile. It refuses connections until uvicorn listens."""
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((HOST, int(port)))
+    except (OSError, OverflowError, ValueError) as error:
+        listener.close()
+        raise CommandError(f"Cannot serve on port {port} ({error}). Choose another: make run PORT=8001") from None
+    return listener
+
+
+def write_keys(path: Path, environment: Mapping[str, str]) -> None:
+    """Add the keys that neither the environment nor the file has. A key once written is never changed."""
+    text = path.read_text() if path.exists() else ""
+    known = {*environment, *re.findall(r"^(?:export )?(\w+)=", text, re.MULTILINE)}
+    missing = [name for name in ENV_KEYS if name not in known]
+    if not missing:
+        return
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "a") as file:
+        path.chmod(0o600)
+        if text and not text.endswith("\n"):
+            file.write("\n")
+        file.writelines(f"{name}={ENV_KEYS[name]()}\n" for name in missing)
+
+
+def admin_account() -> str:
+    """Make the administrator if there is none of that name; what to tell about its password."""
+    users = get_user_model()._default_manager
+    name = os.environ.get("DJANGO_SUPERUSER_USERNAME") or "admin"
+    if users.filter(username=name).exists():
+        return f"{name} (it was there already; its password is unchanged)"
+    chosen = os.environ.get("DJANGO_SUPERUSER_PASSWORD")
+    password = chosen or secrets.token_urlsafe(12)
+    users.create_superuser(name, email=os.environ.get("DJANGO_SUPERUSER_EMAIL", ""), password=password)
+    return f"{name}, password from DJANGO_SUPERUSER_PASSWORD" if chosen else f"{name}, password {password}"
+
+
+def api_token() -> str:
+    """A new token of the service account: only hashes are kept, so an earlier one cannot be shown again."""
+    output = io.StringIO()
+    call_command("ai_token", SERVICE_ACCOUNT, stdout=output)
+    return output.getvalue().splitlines()[-1]
+
+
+def instructions(base: str, admin: str, token: str) -> str:
+    """Addresses, credentials and a call that works."""
+    from project.settings import REST_KNOX  # not before .env has its keys
+
+    docs = base + reverse("ai-docs")
+    headers = f"Authorization: {REST_KNOX['AUTH_HEADER_PREFIX']} {token}", "Content-Type: application/json"
+    body = json.dumps({"prompt": "Why is the sky blue?", "maxOutputTokens": 60})
+    call = ["curl", "-s", urljoin(docs, "generate-text"), "-H", headers[0], "-H", headers[1], "-d", body]
+    return f"""
+  Site       {base}/
+  API docs   {docs}
+  Admin      {base}{reverse("admin:index")}
+             user {admin}
+  API token  {token}
+             of the service account {SERVICE_ACCOUNT}
+
+{shlex.join(call)}
+"""
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except CommandError as error:
+        sys.exit(str(error))

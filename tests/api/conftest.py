@@ -1,0 +1,177 @@
+"""One provider of the scripted family, users with and without permissions, and a real server to talk to."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+from django.conf import settings as django_settings
+from django.contrib.auth.models import Permission, User
+from django.core.asgi import get_asgi_application
+from knox.models import AuthToken
+from pytest_django import Settings
+
+from ai_models import asgi, store
+from ai_models.models import ProviderCapability, ProviderInstance
+from tests.api.scripted import Scripted
+
+BASE = "/api/ai/v1"
+
+
+@pytest.fixture(autouse=True)
+def _scripted_family(settings: Settings) -> None:
+    settings.AI_MODELS = {
+        **django_settings.AI_MODELS,
+        "FAMILIES": ["tests.api.scripted.Scripted"],
+        "CONFIG_FILES": (),
+        "MAX_RETRIES": 0,
+    }
+    Scripted.calling.clear()
+    Scripted.ended.clear()
+    Scripted.requests.clear()
+
+
+@pytest.fixture
+def storage(transactional_db: None) -> Iterator[None]:
+    """The database, as other threads see it too."""
+    yield
+    store.stop_polling()
+
+
+@pytest.fixture
+def provider(storage: None) -> ProviderInstance:
+    """The default provider ``main``; it has no model for structured output."""
+    instance = ProviderInstance.objects.create(name="main", family="scripted", is_default=True)
+    ProviderCapability.objects.create(
+        instance=instance, capability="text-generation", default_model="echoes", aliases={"slow": "hangs"}
+    )
+    ProviderCapability.objects.create(instance=instance, capability="embeddings", default_model="vectors")
+    return instance
+
+
+MakeUser = Callable[..., User]
+
+
+@pytest.fixture
+def make_user(storage: None) -> MakeUser:
+    """Make a user with these permissions of the app."""
+
+    def make(name: str, *codenames: str) -> User:
+        user = User.objects.create_user(name, password="a password for tests")
+        user.user_permissions.set(Permission.objects.filter(codename__in=codenames, content_type__app_label="ai_models"))
+        return user
+
+    return make
+
+
+@pytest.fixture
+def user(make_user: MakeUser) -> User:
+    """May use text generation, structured output and embeddings."""
+    return make_user("ada", "use_text_generation", "use_structured_output", "use_embeddings")
+
+
+def bearer(user: User) -> dict[str, str]:
+    """The header that authenticates the user."""
+    _, token = AuthToken.objects.create(user)
+    return {"Authorization": f"Bearer {token}"}
+
+
+class Api:
+    """A Django test client that speaks JSON to the API."""
+
+    def __init__(self, client: Any, headers: dict[str, str]) -> None:
+        self.client = client
+        self.headers = headers
+
+    def post(self, path: str, body: Any = None, **headers: str) -> Any:
+        data = body if isinstance(body, bytes | str) else json.dumps(body or {})
+        return self.client.post(f"{BASE}/{path}", data, content_type="application/json", headers={**self.headers, **headers})
+
+    def get(self, path: str, query: dict[str, str] | None = None, **headers: str) -> Any:
+        return self.client.get(f"{BASE}/{path}", query, headers={**self.headers, **headers})
+
+
+@pytest.fixture
+def api(client: Any, provider: ProviderInstance, user: User) -> Api:
+    """The API as the user sees it."""
+    client.raise_request_exception = False
+    return Api(client, bearer(user))
+
+
+@dataclass(frozen=True, slots=True)
+class LiveServer:
+    """A real ASGI server on a port of its own."""
+
+    port: int
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def connect(self) -> socket.socket:
+        """A raw connection. Every read has a deadline."""
+        return socket.create_connection(("127.0.0.1", self.port), timeout=10)
+
+    def exchange(self, request: bytes) -> httpx.Response:
+        """Send these very bytes, and read until the server closes."""
+        with self.connect() as connection:
+            with contextlib.suppress(OSError):
+                connection.sendall(request)
+            return parse(read_all(connection))
+
+
+def read_all(connection: socket.socket) -> bytes:
+    """Everything up to the end of the connection."""
+    received = b""
+    with contextlib.suppress(ConnectionResetError):
+        while part := connection.recv(65536):
+            received += part
+    return received
+
+
+def parse(raw: bytes) -> httpx.Response:
+    """A response as it came over the wire."""
+    head, _, body = raw.partition(b"\r\n\r\n")
+    status, *lines = head.decode("latin-1").split("\r\n")
+    headers = [(name, value) for name, _, value in (line.partition(": ") for line in lines)]
+    return httpx.Response(int(status.split()[1]), headers=headers, content=body)
+
+
+@pytest.fixture(params=["h11", "httptools"])
+def http(request: pytest.FixtureRequest) -> str:
+    """Which HTTP implementation the server uses."""
+    name: str = request.param
+    return name
+
+
+@contextlib.contextmanager
+def serving(application: Any, http: str = "auto") -> Iterator[LiveServer]:
+    """Run the application on a real server in a thread."""
+    config = uvicorn.Config(application, port=0, http=http, log_level="warning", lifespan="on", timeout_graceful_shutdown=5)
+    server = uvicorn.Server(config)
+    listener = socket.create_server(("127.0.0.1", 0))
+    thread = threading.Thread(target=asyncio.run, args=(server.serve(sockets=[listener]),))
+    thread.start()
+    try:
+        yield LiveServer(listener.getsockname()[1])
+    finally:
+        server.should_exit = True
+        thread.join(10)
+        listener.close()
+        assert not thread.is_alive()
+
+
+@pytest.fixture
+def server(provider: ProviderInstance) -> Iterator[LiveServer]:
+    """The whole application, as a host serves it."""
+    with serving(asgi.serve(get_asgi_application())) as running:
+        yield running

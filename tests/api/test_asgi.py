@@ -1,0 +1,116 @@
+"""What the app does around a host's application."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from ai_models import asgi, service
+
+Message = dict[str, Any]
+
+
+async def echo(scope: Message, receive: Any, send: Any) -> None:
+    """An application that reads the whole body and answers with its length."""
+    size, more = 0, True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return
+        size, more = size + len(message.get("body", b"")), message.get("more_body", False)
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": str(size).encode()})
+
+
+async def call(scope: Message, *messages: Message) -> tuple[int, bytes]:
+    """Status and body of one request to the wrapped application."""
+    sent: list[Message] = []
+    waiting = list(messages)
+
+    async def receive() -> Message:
+        if waiting:
+            return waiting.pop(0)
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    await asgi.serve(echo, body_seconds=0.05)(scope, receive, send)
+    return sent[0]["status"], sent[1]["body"]
+
+
+def http(*headers: tuple[bytes, bytes], path: str = "/api/ai/v1/embed", **extra: Any) -> Message:
+    return {"type": "http", "path": path, "headers": list(headers), **extra}
+
+
+BODY = {"type": "http.request", "body": b"abc"}
+
+
+async def test_an_ordinary_request_passes() -> None:
+    assert await call(http((b"content-length", b"3")), BODY) == (200, b"3")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [(b"content-length", b"3"), (b"content-length", b"3")],
+        [(b"content-length", b"3"), (b"transfer-encoding", b"chunked")],
+        [(b"content-length", b"-3")],
+        [(b"content-length", b"")],
+    ],
+)
+async def test_contradicting_lengths_are_refused_if_the_server_let_them_through(headers: list[tuple[bytes, bytes]]) -> None:
+    status, body = await call(http(*headers), BODY)
+    assert (status, json.loads(body)["error"]["code"]) == (400, "invalid_request")
+
+
+@pytest.mark.parametrize(("path", "root_path"), [("/other", ""), ("/api/ai", ""), ("/mounted/api/other", "/mounted")])
+async def test_only_the_apps_own_addresses_are_limited(path: str, root_path: str) -> None:
+    scope = http((b"content-length", b"99999999999"), path=path, root_path=root_path)
+    assert await call(scope, BODY) == (200, b"3")
+
+
+async def test_a_mounted_app_is_limited_too() -> None:
+    scope = http((b"content-length", b"99999999999"), path="/mounted/api/ai/v1/embed", root_path="/mounted")
+    assert (await call(scope, BODY))[0] == 413
+
+
+async def test_a_body_that_stalls_after_a_part_is_refused() -> None:
+    status, body = await call(http(), {**BODY, "more_body": True})
+    assert (status, json.loads(body)["error"]["code"]) == (408, "invalid_request")
+
+
+async def test_the_lifespan_warms_up_in_the_background_and_closes_at_the_end(
+    storage: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    happened: list[str] = []
+    warming, stop = asyncio.Event(), asyncio.Event()
+
+    async def warm_up() -> None:
+        happened.append("warming up")
+        warming.set()
+        await asyncio.Event().wait()
+
+    async def close() -> None:
+        happened.append("closed")
+
+    async def receive() -> Message:
+        if not happened:
+            return {"type": "lifespan.startup"}
+        await stop.wait()
+        return {"type": "lifespan.shutdown"}
+
+    async def send(message: Message) -> None:
+        happened.append(message["type"])
+
+    monkeypatch.setattr(service, "awarm_up", warm_up)
+    monkeypatch.setattr(service, "aclose", close)
+    running = asyncio.ensure_future(asgi.serve(echo)({"type": "lifespan"}, receive, send))
+    await asyncio.wait_for(warming.wait(), 5)
+    stop.set()
+    await asyncio.wait_for(running, 5)
+    assert happened == ["lifespan.startup.complete", "warming up", "closed", "lifespan.shutdown.complete"]
