@@ -8,7 +8,7 @@ INSTALLED := $(VENV)/.installed
 export UV_PYTHON_DOWNLOADS := never
 export UV_SYSTEM_CERTS := true
 
-.PHONY: run test matrix lint format lock clean
+.PHONY: run test matrix lint format docs lock clean
 .DELETE_ON_ERROR:
 
 run: $(INSTALLED)
@@ -32,6 +32,10 @@ lint: $(INSTALLED)
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+# Writes what the docs derive from the code; a test tells when that is due.
+docs: $(INSTALLED)
+	$(BIN)/python -m tests.documented
 
 # Takes up what changed in pyproject.toml and keeps the other versions; make lock OPTIONS=--upgrade renews them all.
 lock: $(BIN)/uv

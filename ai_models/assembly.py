@@ -40,6 +40,8 @@ class Assembler:
 
     def feed(self, chunk: Chunk) -> Iterator[Event]:
         """The events that a chunk makes."""
+        self._usage = chunk.usage or self._usage
+        self._response = chunk.response or self._response
         if chunk.reasoning:
             yield from self._grow("reasoning", chunk.reasoning)
         if chunk.text:
@@ -55,8 +57,6 @@ class Assembler:
                 yield events.ToolInputDelta(call.id, piece.arguments)
         if chunk.finish_reason:
             self._finish_reason, self._raw = chunk.finish_reason, chunk.raw_finish_reason
-        self._usage = chunk.usage or self._usage
-        self._response = chunk.response or self._response
 
     def finish(self) -> Iterator[Event]:
         """The events after the last chunk, ``Finish`` among them."""
@@ -78,7 +78,6 @@ class Assembler:
             warnings=self._base.warnings,
             text=text,
             reasoning_text=reasoning or None,
-            content=chat.content(text, reasoning, calls),
             tool_calls=calls,
             finish_reason=self._finish_reason,
             raw_finish_reason=self._raw,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
+from traceback import format_tb
 from typing import Any, TypeVar
 
 from ai_models.conf import conf
@@ -20,6 +22,8 @@ from ai_models.exceptions import (
     UpstreamTimeout,
 )
 from ai_models.types import Chunk
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -104,17 +108,21 @@ async def _progress(stream: AsyncGenerator[Chunk], end: float) -> Chunk | None:
 
 
 async def _within(end: float, call: Callable[[], Awaitable[T]]) -> T:
-    """The call's result before ``end`` (monotonic seconds), with foreign exceptions turned into ours."""
+    """The call's result before ``end`` (monotonic seconds), with foreign exceptions turned into ours.
+
+    Errors leave here without the frames below: those hold credentials, and error pages show the variables of every frame.
+    """
     try:
         async with asyncio.timeout(max(0.0, end - time.monotonic())):
             return await call()
-    except AIModelsError:
-        raise
+    except AIModelsError as error:
+        raise error.with_traceback(None) from None
     except TimeoutError:
         raise UpstreamTimeout("The provider did not answer in time.") from None
     except Exception as error:
-        # The name of the class only: the text could hold anything.
-        raise Internal(f"The provider family failed with {type(error).__name__}.") from error
+        # Where it happened, without its text, which could hold anything.
+        logger.error("A provider family failed with %s:\n%s", type(error).__name__, "".join(format_tb(error.__traceback__)))
+        raise Internal(f"The provider family failed with {type(error).__name__}.") from None
 
 
 def _repeatable(error: UpstreamError) -> bool:

@@ -132,8 +132,10 @@ async def aresolve(*, user: Any = None, **request: Unpack[ResolveRequest]) -> Re
         request: see :class:`~ai_models.types.ResolveRequest`; ``capability`` is required.
 
     Raises:
+        PermissionDenied: the user may neither use a capability nor view providers.
         ProviderNotFound: the named instance does not exist, or none is named and there is no default.
     """
+    await _require_any(user)
     validated = validate(ResolveRequest, request)
     if "capability" not in validated:
         raise InvalidRequest("capability: this field is required")

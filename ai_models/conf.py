@@ -25,9 +25,10 @@ class Conf:
     Attributes:
         CONFIG_FILES: paths of the configuration files, later ones win; ``None`` takes ``app-config.yaml`` and
             ``app-config.local.yaml`` in ``BASE_DIR``, where they exist.
-        ENV_FILE: path of the ``.env`` file that configuration substitution also reads; ``None`` takes ``.env`` in ``BASE_DIR``.
+        ENV_FILE: path of the ``.env`` file that is read below the environment; ``None`` takes ``.env`` in ``BASE_DIR``.
         FAMILIES: dotted paths of provider families beyond those that entry points contribute.
-        ENCRYPTION_KEYS: the key ring, first key encrypts; ``None`` reads ``AI_MODELS_ENCRYPTION_KEYS`` (comma separated).
+        ENCRYPTION_KEYS: the key ring, first key encrypts; ``None`` reads ``AI_MODELS_ENCRYPTION_KEYS`` (comma separated) from
+            the environment or ``ENV_FILE``.
         ALLOWED_HOSTS: ``host``, ``host:port`` or CIDR that instances made in the admin may reach although private.
         ON_UNSUPPORTED: ``warn`` reports a setting that the model cannot honour, ``error`` refuses the call.
         TIMEOUT: seconds, the default of every call: the whole call, up to the first chunk, between chunks.
@@ -62,13 +63,6 @@ class Conf:
     def env_file(self) -> Path:
         """The ``.env`` file; it need not exist."""
         return Path(self.ENV_FILE) if self.ENV_FILE is not None else _base_dir() / ".env"
-
-    @property
-    def encryption_keys(self) -> tuple[str, ...]:
-        """The key ring's keys as text, not yet parsed."""
-        if self.ENCRYPTION_KEYS is not None:
-            return tuple(self.ENCRYPTION_KEYS)
-        return tuple(key for key in os.environ.get(ENCRYPTION_KEYS_VARIABLE, "").split(",") if key.strip())
 
 
 def _base_dir() -> Path:

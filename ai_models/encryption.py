@@ -77,13 +77,9 @@ def _parse(text: str, position: int) -> _Key:
     except (binascii.Error, ValueError):
         raw = b""
     if len(raw) != KEY_BYTES:
-        raise InvalidKey(
-            f"Encryption key {position} is not {KEY_BYTES} bytes of base64. Make one with: manage.py ai_keys generate"
-        )
+        raise InvalidKey(f"Encryption key {position} is not {KEY_BYTES} bytes of base64.")
     if len(set(raw)) < 8:
-        raise InvalidKey(
-            f"Encryption key {position} is a placeholder, not a random key. Make one with: manage.py ai_keys generate"
-        )
+        raise InvalidKey(f"Encryption key {position} is a placeholder, not a random key.")
     identity = hmac.new(raw, b"ai_models key id", hashlib.sha256).hexdigest()[:8]
     return _Key(identity, AESGCM(raw))
 

@@ -65,6 +65,7 @@ def instance_facts(row: ProviderInstance, family: type[Family] | None, ring: Key
         sealed=MappingProxyType(sealed),
         capabilities=MappingProxyType({Capability(item.capability): _capability_facts(item) for item in known}),
         credential=_credential_state(ring, str(row.pk), family, sealed),
+        missing=_missing(family, sealed),
         problem=_problem(row, family, sealed),
         check=CheckState(row.state) if row.state in frozenset(CheckState) else CheckState.UNCHECKED,
         fingerprint=row_fingerprint(row),
@@ -88,12 +89,16 @@ def _credential_state(ring: KeyRing, row: str, family: type[Family] | None, seal
         _open(ring, row, family.fields if family else (), sealed)
     except CannotDecrypt:
         return CredentialState.UNDECRYPTABLE
-    declared = [field for field in family.fields if field.secret] if family else []
-    if any(field.required and field.name not in sealed for field in declared):
+    if _missing(family, sealed):
         return CredentialState.MISSING
-    if any(field.name in sealed for field in declared):
+    if family and any(field.secret and field.name in sealed for field in family.fields):
         return CredentialState.OK
     return CredentialState.AMBIENT if family and family.ambient_credentials else CredentialState.NOT_NEEDED
+
+
+def _missing(family: type[Family] | None, sealed: Mapping[str, str]) -> str | None:
+    needed = (field.name for field in family.fields if field.secret and field.required) if family else ()
+    return next((name for name in needed if name not in sealed), None)
 
 
 def _problem(row: ProviderInstance, family: type[Family] | None, sealed: Mapping[str, str]) -> str | None:
@@ -144,9 +149,8 @@ def open_connection(facts: InstanceFacts) -> Connection:
     family = registry.families().get(facts.family)
     if family is None or facts.problem is not None:
         raise CredentialUnavailable(f"Provider {facts.name} is misconfigured: {facts.problem}", config_path=path)
-    missing = [field.name for field in family.fields if field.secret and field.required and field.name not in facts.sealed]
-    if missing:
-        raise CredentialUnavailable(f"Provider {facts.name} has no {missing[0]}.", config_path=f"{path}.{missing[0]}")
+    if facts.missing:
+        raise CredentialUnavailable(f"Provider {facts.name} has no {facts.missing}.", config_path=f"{path}.{facts.missing}")
     try:
         secrets, mappings = _open(usable_key_ring(), facts.id, family.fields, facts.sealed)
     except CannotDecrypt:

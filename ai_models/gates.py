@@ -105,8 +105,8 @@ def _credential(facts: InstanceFacts, capability: Capability, supported: frozens
     path = f"ai.providers.{facts.name}"
     if facts.problem is not None:
         return CredentialUnavailable(f"Provider {facts.name} is misconfigured: {facts.problem}", config_path=path)
-    if facts.credential is CredentialState.MISSING:
-        return CredentialUnavailable(f"Provider {facts.name} has no credential.", config_path=path)
+    if facts.missing:
+        return CredentialUnavailable(f"Provider {facts.name} has no {facts.missing}.", config_path=f"{path}.{facts.missing}")
     if facts.credential is CredentialState.UNDECRYPTABLE:
         return CredentialUnavailable(
             f"The credential of provider {facts.name} cannot be decrypted with the configured encryption keys.",

@@ -9,12 +9,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 from uuid import UUID
 
+from django.core.signals import setting_changed
 from django.db import transaction
+from django.dispatch import receiver
 
-from ai_models.conf import conf
+from ai_models.conf import ENCRYPTION_KEYS_VARIABLE, conf
+from ai_models.config import Refused, environment
 from ai_models.encryption import CannotDecrypt, InvalidKey, KeyRing, key_id
 from ai_models.models import ProviderInstance, lock_revision
 
@@ -29,7 +33,25 @@ def key_ring() -> KeyRing:
     Raises:
         InvalidKey: a key is malformed, a placeholder, or listed twice.
     """
-    return KeyRing(conf().encryption_keys)
+    return KeyRing(configured_keys())
+
+
+@cache
+def configured_keys() -> tuple[str, ...]:
+    """The ring's keys as text, not yet parsed; none when ``.env`` cannot be read, which validation tells."""
+    if (keys := conf().ENCRYPTION_KEYS) is not None:
+        return tuple(keys)
+    try:
+        listed = environment(conf().env_file).get(ENCRYPTION_KEYS_VARIABLE, "")
+    except Refused:
+        return ()
+    return tuple(key for key in listed.split(",") if key.strip())
+
+
+@receiver(setting_changed)
+def _forget(*, setting: str, **_: Any) -> None:
+    if setting == "AI_MODELS":
+        configured_keys.cache_clear()
 
 
 def usable_key_ring() -> KeyRing:

@@ -42,16 +42,40 @@ def validate(kind: type[R], values: Mapping[str, Any], *, json_names: bool = Fal
     try:
         return cast(R, adapter(kind).validate_python(given, by_alias=json_names, by_name=not json_names))
     except ValidationError as error:
-        raise InvalidRequest("; ".join(_problems(error))) from None
+        raise InvalidRequest("; ".join(_problems(error, given))) from None
 
 
-def _problems(error: ValidationError) -> list[str]:
-    problems = []
+def _problems(error: ValidationError, given: Any) -> list[str]:
+    """One sentence for each field that is wrong; the alternatives of a field that takes several kinds stand together."""
+    reasons: dict[str, list[str]] = {}
     for item in error.errors(include_input=False, include_url=False, include_context=False):
-        path = ".".join(str(part) for part in item["loc"])
         reason = "this field does not exist" if item["type"] == "extra_forbidden" else item["msg"].rstrip(".").lower()
-        problems.append(f"{path or 'request'}: {reason}")
-    return problems
+        found = reasons.setdefault(_path(item["loc"], given, missing=item["type"] == "missing") or "request", [])
+        if reason not in found:
+            found.append(reason)
+    return [f"{path}: {', or '.join(found)}" for path, found in reasons.items()]
+
+
+def _path(location: tuple[int | str, ...], given: Any, *, missing: bool) -> str:
+    """Where the mistake is in the input. The validator's location also names the alternatives it tried, which are left out."""
+    path = []
+    for number, part in enumerate(location, start=1):
+        inside, there = _step(given, part)
+        if there:
+            given = inside
+        elif not missing or number < len(location):
+            continue
+        path.append(str(part))
+    return ".".join(path)
+
+
+def _step(given: Any, part: int | str) -> tuple[Any, bool]:
+    """What stands at one step of a path, and whether anything does."""
+    if isinstance(given, Mapping):
+        return given.get(part), part in given
+    if isinstance(given, list | tuple) and isinstance(part, int) and part < len(given):
+        return given[part], True
+    return None, False
 
 
 def to_json(value: Any) -> Any:

@@ -5,7 +5,7 @@ All are async; :mod:`ai_models` also has a sync twin of each. Every error is an 
 
 from __future__ import annotations
 
-import asyncio
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -26,7 +26,7 @@ from ai_models.catalog import (
     aresolve,
 )
 from ai_models.conf import conf
-from ai_models.exceptions import InvalidRequest, ModelNotFound, UnsupportedFunctionality
+from ai_models.exceptions import AIModelsError, InvalidRequest, ModelNotFound, UnsupportedFunctionality
 from ai_models.families.base import Family
 from ai_models.observation import observed
 from ai_models.readiness import Readiness, areadiness
@@ -34,7 +34,6 @@ from ai_models.resolution import Target, resolve
 from ai_models.serialization import validate
 from ai_models.snapshot import InstanceFacts
 from ai_models.streams import TextStream
-from ai_models.transports.litellm import warm_up
 from ai_models.types import (
     TEXT_SETTINGS,
     Chunk,
@@ -68,6 +67,8 @@ __all__ = [
     "astream_text",
     "awarm_up",
 ]
+
+logger = logging.getLogger(__name__)
 
 R = TypeVar("R", bound=Mapping[str, Any])
 T = TypeVar("T", bound=ModelResult)
@@ -159,8 +160,19 @@ async def aembed(value: str | None = None, /, *, user: Any = None, **request: Un
 
 
 async def awarm_up() -> None:
-    """Load what the first call would wait for. Run it in the background after the server is up."""
-    await asyncio.to_thread(warm_up)
+    """Load what the first calls would wait for, for every instance that can be called. Run it after the server is up."""
+    snapshot = await store.acurrent()
+    for facts in snapshot.instances.values():
+        if any(gates.available(facts, supported_by(facts))):
+            await _warm_up(facts)
+
+
+async def _warm_up(facts: InstanceFacts) -> None:
+    try:
+        async with connections.connected(facts) as family:
+            await calls.attempts(family.warm_up, calls.Limits.of({"max_retries": 0}))
+    except AIModelsError as error:
+        logger.warning("Provider %s could not be warmed up: %s", facts.name, error.message)
 
 
 async def aclose() -> None:
@@ -198,15 +210,19 @@ async def _supported(call: Call[R], family: Family) -> tuple[Call[R], tuple[Warn
     """The call without the settings that its model cannot honour, and a warning for each."""
     supported = await family.supported_settings(call.model)
     given = TEXT_SETTINGS & call.request.keys()
-    unsupported = sorted(given - supported) if supported is not None else []
-    if unsupported and conf().ON_UNSUPPORTED == "error":
-        raise UnsupportedFunctionality(f"The model does not support {', '.join(unsupported)}.")
+    unsupported = tuple(sorted(given - supported)) if supported is not None else ()
+    _refuse_unsupported(unsupported)
     request = cast(R, {name: value for name, value in call.request.items() if name not in unsupported})
     warnings = tuple(
         Warning(type="unsupported", setting=name, message=f"The model does not support {name}; it was left out.")
         for name in unsupported
     )
     return replace(call, request=request), warnings
+
+
+def _refuse_unsupported(settings: tuple[str, ...]) -> None:
+    if settings and conf().ON_UNSUPPORTED == "error":
+        raise UnsupportedFunctionality(f"The model does not support {', '.join(settings)}.")
 
 
 async def _answer(call: Call[Any], warnings: tuple[Warning, ...], attempt: Callable[[], Awaitable[T]]) -> T:
@@ -216,6 +232,7 @@ async def _answer(call: Call[Any], warnings: tuple[Warning, ...], attempt: Calla
             result = await calls.attempts(attempt, call.limits)
         except ModelNotFound as error:
             raise _model_not_found(call, error) from None
+    _refuse_unsupported(tuple(warning.setting or "" for warning in result.warnings if warning.type == "unsupported"))
     return replace(result, provider=call.facts.name, model=call.model, warnings=(*warnings, *result.warnings))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -68,6 +68,7 @@ class InstanceFacts:
         options: connection settings as configured, defaults not filled in.
         sealed: ciphertext by name of the secret setting.
         capabilities: what is configured, also where a switch is off.
+        missing: the secret setting that the family needs and the instance has not; ``None`` when there is none.
         problem: why the instance cannot work as configured; ``None`` when it can.
         check: result of the last health check, as far as it was made with these settings.
         fingerprint: changes whenever a connection made before would be out of date.
@@ -79,10 +80,11 @@ class InstanceFacts:
     enabled: bool
     managed: bool
     orphaned: bool
-    options: Mapping[str, Any]
-    sealed: Mapping[str, str]
+    options: Mapping[str, Any] = field(repr=False)
+    sealed: Mapping[str, str] = field(repr=False)
     capabilities: Mapping[Capability, CapabilityFacts]
     credential: CredentialState
+    missing: str | None
     problem: str | None
     check: CheckState
     fingerprint: str

@@ -26,8 +26,8 @@ from ai_models import config, registry
 from ai_models.conf import ENCRYPTION_KEYS_VARIABLE, conf, unknown_settings
 from ai_models.encryption import KEY_BYTES, InvalidKey
 from ai_models.exceptions import ConfigurationError
-from ai_models.keyring import census, key_ring, usable_key_ring
-from ai_models.models import ConfigRevision
+from ai_models.keyring import census, configured_keys, key_ring, usable_key_ring
+from ai_models.models import ConfigRevision, ProviderInstance
 
 MALICIOUS_LITELLM = frozenset({"1.82.7", "1.82.8"})
 TIMEOUTS = frozenset({"total", "first_chunk", "chunk"})
@@ -77,6 +77,19 @@ def require_valid(*, storage: bool = False) -> None:
     errors = [finding for finding in found if finding.level == "error"]
     if errors:
         raise ConfigurationError(errors)
+
+
+def require_files() -> None:
+    """Stop before a seed without any configuration file takes every instance for gone. It is rather the file that is.
+
+    Raises:
+        ConfigurationError: no file is there, and instances were seeded from one.
+    """
+    seeded = ProviderInstance.objects.filter(managed=True, orphaned=False).count()
+    if seeded and not conf().config_files:
+        message = f"There is no configuration file, and {seeded} instances in the database were seeded from one."
+        remedy = 'Bring it back, or name it in AI_MODELS["CONFIG_FILES"]. An empty file means that there are to be none.'
+        raise ConfigurationError([Finding(id="ai_models.E012", message=message, remedy=remedy)])
 
 
 def storage_problems() -> list[Finding]:
@@ -222,7 +235,7 @@ def _from_config(identity: str, problem: config.Problem, level: Literal["error",
 
 
 def _key_problems(declared: config.Declared) -> Iterator[Finding]:
-    keys = conf().encryption_keys
+    keys = configured_keys()
     if not keys and any(provider.secrets or provider.mappings for provider in declared.providers.values()):
         message = "Credentials are declared, and there is no encryption key to store them with."
         yield Finding(id="ai_models.E005", message=message, remedy=_MAKE_KEY)

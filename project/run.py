@@ -30,6 +30,7 @@ ENV_FILE = Path(__file__).parent.parent / ".env"
 ENV_KEYS = {"SECRET_KEY": lambda: secrets.token_urlsafe(50), "AI_MODELS_ENCRYPTION_KEYS": generate_key}
 SERVICE_ACCOUNT = "make-run"
 DRAIN_SECONDS = 30
+TOKEN_DAYS = 30
 
 
 def main() -> None:
@@ -102,9 +103,10 @@ def admin_account() -> str:
 
 
 def api_token() -> str:
-    """A new token of the service account: only hashes are kept, so an earlier one cannot be shown again."""
+    """A new token of the service account: only hashes are kept, so an earlier one cannot be shown again. It expires, since
+    each start makes another."""
     output = io.StringIO()
-    call_command("ai_token", SERVICE_ACCOUNT, stdout=output)
+    call_command("ai_token", SERVICE_ACCOUNT, days=TOKEN_DAYS, stdout=output)
     return output.getvalue().splitlines()[-1]
 
 
@@ -122,7 +124,7 @@ def instructions(base: str, admin: str, token: str) -> str:
   Admin      {base}{reverse("admin:index")}
              user {admin}
   API token  {token}
-             of the service account {SERVICE_ACCOUNT}
+             of the service account {SERVICE_ACCOUNT}, for {TOKEN_DAYS} days
 
 {shlex.join(call)}
 """

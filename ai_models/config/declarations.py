@@ -205,11 +205,11 @@ class _Reader:
         return not broken and len(self._problems) == problems
 
     def _note_absence(self, declared: ConfigField, family: type[Family], path: KeyPath) -> None:
-        if declared.required and declared.secret:
+        if declared.required and declared.secret and not self._loaded.is_broken(path):
             # The instance starts: an operator can bring the credential later, and until then its calls say what is missing.
             remedy = "Set it; until then calls fail with credential_unavailable."
             self._notes.append(self._loaded.problem(path, f"It is missing; {family.type} needs it to be called.", remedy))
-        elif declared.required:
+        elif declared.required and not declared.secret:
             self._report_missing(path, f"It is missing; {family.type} needs it.", "Set it.")
 
     def _ask_family(self, family: type[Family], declaration: ProviderDeclaration, path: KeyPath) -> None:

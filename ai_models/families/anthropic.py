@@ -22,6 +22,7 @@ class Anthropic(Translated):
     )
     litellm_provider = "anthropic"
     provider_options = frozenset({"thinking", "service_tier", "parallel_tool_calls"})
+    no_usage = {"input_tokens": 0, "output_tokens": 0}
     finish_reasons = {
         "end_turn": "stop",
         "stop_sequence": "stop",

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal, NoReturn
 from ai_models.capabilities import Capability
 from ai_models.destinations import DestinationPolicy
 from ai_models.encryption import Secret
-from ai_models.exceptions import UnsupportedFunctionality
+from ai_models.exceptions import InvalidRequest, UnsupportedFunctionality
 from ai_models.families.fields import ConfigField
 from ai_models.types import Chunk, EmbedRequest, EmbedResult, Health, ObjectRequest, TextRequest, TextResult
 
@@ -75,6 +75,10 @@ class Family:
     ambient_credentials: ClassVar[bool] = False
     """Whether an instance without credentials of its own uses the machine's."""
 
+    provider_options: ClassVar[frozenset[str]] = frozenset()
+    """Vendor settings that a caller may give in ``provider_options``, by the vendor's names. A list, never everything: an
+    upstream that is a gateway itself would take addresses and credentials from what it is sent."""
+
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
 
@@ -115,12 +119,26 @@ class Family:
         """Capability ``embeddings``. ``request["values"]`` is always set; the result has ``embeddings``."""
         self._refuse(Capability.EMBEDDINGS)
 
+    async def warm_up(self) -> None:
+        """Load what the first call would wait for. Called in the background when a server has started; calls nobody."""
+
     async def health_check(self) -> Health:
         """Whether the instance can be used, found out without cost."""
         return Health(healthy=True, message=f"{self.label} has no free check; its configuration is complete.")
 
     async def aclose(self) -> None:
         """Close connections and stop what was started. The object is not used afterwards."""
+
+    def allowed_options(self, options: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The caller's vendor settings for this family.
+
+        Raises:
+            InvalidRequest: names each one that the family does not take, and those it does.
+        """
+        if refused := sorted(set(options) - self.provider_options):
+            known = ", ".join(sorted(self.provider_options)) or "none"
+            raise InvalidRequest(f"provider_options.{self.type}: {', '.join(refused)} cannot be set. It takes: {known}")
+        return options
 
     def _refuse(self, capability: Capability) -> NoReturn:
         raise UnsupportedFunctionality(f"Provider family {self.type} does not have {capability}.")

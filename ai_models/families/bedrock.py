@@ -32,6 +32,7 @@ class Bedrock(Translated):
     ambient_credentials = True
     litellm_provider = "bedrock"
     provider_options = frozenset({"guardrailConfig", "performanceConfig", "serviceTier", "additionalModelRequestFields"})
+    no_usage = {"inputTokens": 0, "outputTokens": 0, "totalTokens": 0}
     finish_reasons = {
         "end_turn": "stop",
         "stop_sequence": "stop",
@@ -46,16 +47,16 @@ class Bedrock(Translated):
     def check(cls, options: Mapping[str, Any], secrets: Iterable[str]) -> list[SettingProblem]:
         given = set(secrets)
         if not given:
-            message = "it has no keys of its own and uses the machine's AWS credential chain"
+            message = "It has no keys of its own and uses the machine's AWS credential chain."
             return [
                 SettingProblem(
-                    field="", message=message, remedy="set accessKeyId and secretAccessKey to use others", level="info"
+                    field="", message=message, remedy="Set accessKeyId and secretAccessKey to use others.", level="info"
                 )
             ]
         missing = [name for name in _KEYS if name not in given]
         return [
             SettingProblem(
-                field=name, message="accessKeyId and secretAccessKey belong together", remedy=f"set {name}, or neither"
+                field=name, message="accessKeyId and secretAccessKey belong together.", remedy=f"Set {name}, or neither."
             )
             for name in missing
         ]
@@ -68,35 +69,39 @@ class Bedrock(Translated):
     async def arguments(self, model: str, capability: Capability) -> dict[str, Any]:
         region = self.connection.options["region"]
         endpoint = self.connection.options.get("baseURL") or f"https://bedrock-runtime.{region}.amazonaws.com"
-        arguments = {
+        return {
             "model": model if capability is Capability.EMBEDDINGS else f"converse/{model}",
             "aws_region_name": region,
             "aws_bedrock_runtime_endpoint": endpoint.rstrip("/"),
-            "api_key": "",  # else a bearer token of the environment would be used
+            # With a bearer token litellm looks for no AWS credentials; authorize() puts the signature in its place.
+            "api_key": "replaced",
         }
-        return {**arguments, **await self._credentials()}
 
-    async def _credentials(self) -> dict[str, str | None]:
+    async def authorize(self, method: str, url: str, body: bytes) -> dict[str, str]:
+        """AWS Signature Version 4."""
+        from botocore.auth import SigV4Auth
+        from botocore.awsrequest import AWSRequest
+
+        request = AWSRequest(method, url, headers={"content-type": "application/json"}, data=body)
+        SigV4Auth(await self._credentials(), "bedrock", self.connection.options["region"]).add_auth(request)
+        return {name.lower(): value for name, value in request.headers.items()}
+
+    async def _credentials(self) -> Any:
+        from botocore.credentials import Credentials
+
         secrets = self.connection.secrets
         if secrets:
             token = secrets.get("sessionToken")
-            return {
-                "aws_access_key_id": secrets["accessKeyId"].reveal(),
-                "aws_secret_access_key": secrets["secretAccessKey"].reveal(),
-                "aws_session_token": token.reveal() if token else None,
-            }
+            keys = (secrets[name].reveal() for name in _KEYS)
+            return Credentials(*keys, token.reveal() if token else None)
         # Reading the chain can ask the machine's metadata service, and refreshes temporary keys.
-        frozen = await asyncio.to_thread(lambda: self._chain and self._chain.get_frozen_credentials())
-        if not frozen:
+        found = await asyncio.to_thread(lambda: self._chain and self._chain.get_frozen_credentials())
+        if not found:
             raise CredentialUnavailable(
                 "The instance has no keys of its own, and this machine has no AWS credentials.",
                 config_path=f"ai.providers.{self.connection.name}.accessKeyId",
             )
-        return {
-            "aws_access_key_id": frozen.access_key,
-            "aws_secret_access_key": frozen.secret_key,
-            "aws_session_token": frozen.token,
-        }
+        return found
 
     @cached_property
     def _chain(self) -> Any:

@@ -25,6 +25,8 @@ class Google(Translated):
     capabilities = Translated.capabilities | {Capability.EMBEDDINGS}
     litellm_provider = "gemini"
     provider_options = frozenset({"thinking", "safety_settings", "service_tier"})
+    usage_key = "usageMetadata"
+    no_usage = {"promptTokenCount": 0, "candidatesTokenCount": 0, "totalTokenCount": 0}
     finish_reasons = {
         "STOP": "stop",
         "MAX_TOKENS": "length",

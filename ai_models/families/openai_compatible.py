@@ -37,6 +37,14 @@ class OpenAICompatible(OpenAIProtocol):
         ),
     )
 
+    # What the common servers and gateways take beyond our own settings, and what no gateway reads an address from.
+    provider_options = frozenset(
+        {"logit_bias", "logprobs", "top_logprobs", "min_p", "typical_p", "repetition_penalty", "repeat_penalty", "top_a",
+         "parallel_tool_calls", "service_tier", "user", "verbosity", "prompt_cache_key", "safety_identifier",
+         "chat_template_kwargs", "include_reasoning", "reasoning_format", "thinking", "enable_thinking", "transforms",
+         "min_tokens", "ignore_eos"}
+    )  # fmt: skip
+
     def structured(self, body: dict[str, Any], request: ObjectRequest) -> tuple[dict[str, Any], tuple[Warning, ...]]:
         mode = self.connection.options["structuredOutput"]
         if mode == "json_schema":

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import replace
-from typing import Any, ClassVar, cast
+from typing import Any, cast
 from urllib.parse import urlencode
 
 from ai_models.capabilities import Capability
-from ai_models.exceptions import AIModelsError, InvalidRequest, UpstreamAuthFailed
+from ai_models.exceptions import AIModelsError, UpstreamAuthFailed
 from ai_models.families.base import Connection, Family
 from ai_models.transports import chat
 from ai_models.transports.openai import OpenAITransport
@@ -30,9 +30,6 @@ class OpenAIProtocol(Family):
     """Base of the OpenAI protocol's families. A subclass says where the endpoint is and what differs there."""
 
     capabilities = frozenset({Capability.TEXT_GENERATION, Capability.STRUCTURED_OUTPUT, Capability.EMBEDDINGS})
-
-    provider_options: ClassVar[frozenset[str] | None] = None
-    """Body fields that a caller may set through ``provider_options``; ``None`` allows all but those this module writes."""
 
     def __init__(self, connection: Connection) -> None:
         super().__init__(connection)
@@ -90,7 +87,11 @@ class OpenAIProtocol(Family):
             return Health(
                 healthy=False, message=error.message, latency=time.monotonic() - started, credential_rejected=rejected
             )
-        return Health(healthy=True, message=f"The endpoint lists {len(found)} models.", latency=time.monotonic() - started)
+        return Health(
+            healthy=True,
+            message=f"The endpoint lists {len(found)} model{'s' if len(found) != 1 else ''}.",
+            latency=time.monotonic() - started,
+        )
 
     async def aclose(self) -> None:
         await self.transport.aclose()
@@ -102,30 +103,7 @@ class OpenAIProtocol(Family):
 
     def _with_options(self, body: dict[str, Any], request: Mapping[str, Any]) -> dict[str, Any]:
         options = cast(dict[str, Any], request.get("provider_options", {})).get(self.type, {})
-        return {**body, **allowed_options(options, self.provider_options, self.type, taken=body)}
-
-
-WRITTEN_HERE = frozenset(
-    {"model", "messages", "input", "stream", "stream_options", "response_format", "n", "tools", "tool_choice"}
-)
-"""Body fields that have a field of their own in our requests, or that answers are read by."""
-
-
-def allowed_options(
-    options: Mapping[str, Any], allowed: frozenset[str] | None, family: str, *, taken: Mapping[str, Any]
-) -> Mapping[str, Any]:
-    """Check a request's ``provider_options`` for one family.
-
-    Raises:
-        InvalidRequest: names each option that the family does not take or that another field of the request has set.
-    """
-    refused = [
-        name for name in options if name in WRITTEN_HERE or name in taken or (allowed is not None and name not in allowed)
-    ]
-    if refused:
-        known = f" It takes: {', '.join(sorted(allowed))}." if allowed else ""
-        raise InvalidRequest(f"provider_options.{family}: {', '.join(sorted(refused))} cannot be set here.{known}")
-    return options
+        return {**body, **self.allowed_options(options)}
 
 
 ALL_BUT_TOP_K = TEXT_SETTINGS - {"top_k"}

@@ -8,10 +8,10 @@ from dataclasses import replace
 from typing import Any, ClassVar
 
 from ai_models.capabilities import Capability
-from ai_models.exceptions import InvalidRequest
 from ai_models.families.base import Connection, Family
 from ai_models.transports import chat
 from ai_models.transports.litellm import LiteLLMTransport
+from ai_models.transports.wire import Vendor
 from ai_models.types import (
     TEXT_SETTINGS,
     Chunk,
@@ -38,8 +38,11 @@ class Translated(Family):
     finish_reasons: ClassVar[Mapping[str, FinishReason]]
     """The vendor's finish reasons in our words; a reason that is not listed is ``other``."""
 
-    provider_options: ClassVar[frozenset[str]] = frozenset()
-    """litellm parameters that a caller may set through ``provider_options``."""
+    usage_key: ClassVar[str] = "usage"
+    """Where usage stands in the vendor's answers and events."""
+
+    no_usage: ClassVar[Mapping[str, int]]
+    """Usage of nothing, in the vendor's words."""
 
     top_k: ClassVar[bool] = True
     """Whether models of this vendor sample with ``top_k``, which OpenAI's format does not have."""
@@ -49,13 +52,22 @@ class Translated(Family):
         self.transport = LiteLLMTransport(
             self.litellm_provider,
             destinations=connection.destinations,
-            finish_reason=self.finish_reason,
-            finish_reasons=self.finish_reasons,
+            vendor=Vendor(
+                finish_reason=self.finish_reason,
+                finish_reasons=self.finish_reasons,
+                usage_key=self.usage_key,
+                no_usage=self.no_usage,
+                authorize=self.authorize,
+            ),
         )
 
     def finish_reason(self, payload: Mapping[str, Any]) -> str | None:
         """The vendor's finish reason in one of its answers or stream events, ``None`` while it has none."""
         raise NotImplementedError
+
+    async def authorize(self, method: str, url: str, body: bytes) -> Mapping[str, str]:
+        """Headers that authenticate a request, for vendors whose credential litellm does not put on it."""
+        return {}
 
     async def arguments(self, model: str, capability: Capability) -> dict[str, Any]:
         """litellm's arguments for model, address and credential. All are explicit: it must not look for others itself."""
@@ -101,11 +113,7 @@ class Translated(Family):
         return {**arguments, **_headers(arguments, request)}
 
     def _options(self, request: TextRequest) -> Mapping[str, Any]:
-        options = request.get("provider_options", {}).get(self.type, {})
-        if refused := sorted(set(options) - self.provider_options):
-            known = ", ".join(sorted(self.provider_options)) or "nothing"
-            raise InvalidRequest(f"provider_options.{self.type}: {', '.join(refused)} cannot be set here. It takes: {known}.")
-        return options
+        return self.allowed_options(request.get("provider_options", {}).get(self.type, {}))
 
 
 def _headers(arguments: Mapping[str, Any], request: Mapping[str, Any]) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from contextlib import aclosing
 from typing import Any, ClassVar, cast
 
 import pytest
+import pytest_asyncio
 
 from ai_models.capabilities import Capability
 from ai_models.destinations import DestinationPolicy
@@ -83,7 +84,7 @@ class FamilyConformance:
         """How to reach the other end."""
         raise NotImplementedError("write a fixture that returns conformance.connection(...)")
 
-    @pytest.fixture
+    @pytest_asyncio.fixture
     async def connected(self, connection: Connection) -> Any:
         """The family, connected; closed after the test."""
         family = self.family(connection)
@@ -119,17 +120,20 @@ class FamilyConformance:
 
     # --- the connection ----------------------------------------------------------------------------------------------
 
+    @pytest.mark.asyncio
     async def test_secrets_do_not_show_themselves(self, connection: Connection, connected: Family) -> None:
         for secret in _plaintexts(connection):
             assert secret not in repr(connection)
             assert secret not in repr(connected)
             assert secret not in repr(vars(connected))
 
+    @pytest.mark.asyncio
     async def test_closing_twice_is_harmless(self, connection: Connection) -> None:
         family = self.family(connection)
         await family.aclose()
         await family.aclose()
 
+    @pytest.mark.asyncio
     async def test_health_check_gives_health(self, connected: Family) -> None:
         health = await connected.health_check()
         assert isinstance(health, Health)
@@ -138,6 +142,7 @@ class FamilyConformance:
 
     # --- the methods -------------------------------------------------------------------------------------------------
 
+    @pytest.mark.asyncio
     async def test_what_is_not_listed_is_refused(self, connected: Family) -> None:
         calls: dict[str, Callable[[], Any]] = {
             "do_generate_text": lambda: connected.do_generate_text(self.model, TEXT),
@@ -150,17 +155,20 @@ class FamilyConformance:
                 with pytest.raises(UnsupportedFunctionality):
                     await calls[method]()
 
+    @pytest.mark.asyncio
     async def test_supported_settings_are_known_settings(self, connected: Family) -> None:
         supported = await connected.supported_settings(self.model)
         assert supported is None or supported <= TEXT_SETTINGS
 
+    @pytest.mark.asyncio
     async def test_text_has_a_finish_reason(self, connected: Family) -> None:
         self.needs(Capability.TEXT_GENERATION)
         result = await connected.do_generate_text(self.model, TEXT)
         assert result.text
         assert result.finish_reason in {"stop", "length"}
-        assert "".join(part.text or "" for part in result.content if part.type == "text") == result.text
+        assert "".join(part.text for part in result.content if part.type == "text") == result.text
 
+    @pytest.mark.asyncio
     async def test_a_conversation_is_understood(self, connected: Family) -> None:
         self.needs(Capability.TEXT_GENERATION)
         request: TextRequest = {
@@ -174,6 +182,7 @@ class FamilyConformance:
         }
         assert (await connected.do_generate_text(self.model, request)).text
 
+    @pytest.mark.asyncio
     async def test_a_stream_ends_with_its_finish_reason(self, connected: Family) -> None:
         self.needs(Capability.TEXT_GENERATION)
         chunks = [chunk async for chunk in connected.do_stream_text(self.model, TEXT)]
@@ -183,17 +192,20 @@ class FamilyConformance:
         assert len(finished) == 1, "exactly one chunk has the finish reason"
         assert not any(chunk.text for chunk in chunks[finished[0] + 1 :]), "no text after it"
 
+    @pytest.mark.asyncio
     async def test_a_stream_can_be_left(self, connected: Family) -> None:
         self.needs(Capability.TEXT_GENERATION)
         async with aclosing(cast(Any, connected.do_stream_text(self.model, TEXT))) as stream:
             await anext(stream)
         assert (await connected.do_generate_text(self.model, TEXT)).text, "the connection works after it"
 
+    @pytest.mark.asyncio
     async def test_an_object_is_json_or_said_to_be_none(self, connected: Family) -> None:
         self.needs(Capability.STRUCTURED_OUTPUT)
         result = await connected.do_generate_object(self.model, _object_request())
         assert isinstance(json.loads(result.text), dict)
 
+    @pytest.mark.asyncio
     async def test_embeddings_come_in_order(self, connected: Family) -> None:
         self.needs(Capability.EMBEDDINGS)
         request: EmbedRequest = {"values": ["one", "two", "three"]}
@@ -202,6 +214,7 @@ class FamilyConformance:
         assert len(together.embeddings) == 3
         assert len({len(vector) for vector in together.embeddings}) == 1, "all vectors have the same length"
 
+    @pytest.mark.asyncio
     async def test_errors_are_ours_and_leak_nothing(self, connection: Connection, caplog: pytest.LogCaptureFixture) -> None:
         if not any(field.kind == "url" for field in self.family.fields):
             pytest.skip(f"{self.family.type} has no address to break")

@@ -10,7 +10,6 @@ from typing import Any
 from ai_models.exceptions import InvalidRequest, UpstreamInvalidResponse
 from ai_models.types import (
     Chunk,
-    ContentPart,
     EmbeddingUsage,
     EmbedResult,
     FinishReason,
@@ -126,7 +125,6 @@ def text_result(payload: Mapping[str, Any]) -> TextResult:
     raw = choice.get("finish_reason")
     return TextResult(
         text=text,
-        content=content(text, reasoning, calls),
         reasoning_text=reasoning or None,
         tool_calls=calls,
         finish_reason=FINISH_REASONS.get(raw, "other"),
@@ -217,13 +215,6 @@ def clean(text: object) -> str:
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").replace("\0", "\ufffd")
 
 
-def content(text: str, reasoning: str, calls: Sequence[ToolCall]) -> tuple[ContentPart, ...]:
-    """The parts of an answer in the order in which models give them."""
-    parts = [ContentPart(type="reasoning", text=reasoning)] if reasoning else []
-    parts += [ContentPart(type="text", text=text)] if text else []
-    return (*parts, *(ContentPart(type="tool-call", tool_call=call) for call in calls))
-
-
 def tool_call(identity: str, name: str, arguments: str) -> ToolCall:
     """A complete tool call; arguments that are not JSON are passed on as text."""
     try:
@@ -286,6 +277,8 @@ def _turns(message: Message) -> list[dict[str, Any]]:
 
 
 def _assistant(parts: Sequence[Part]) -> dict[str, Any]:
+    if any(part["type"] not in {"text", "reasoning", "tool-call"} for part in parts):
+        raise InvalidRequest("messages: an assistant message holds parts of type text, reasoning and tool-call only")
     turn: dict[str, Any] = {
         "role": "assistant",
         "content": "".join(_text(part) for part in parts if part["type"] == "text") or None,

@@ -31,6 +31,9 @@ CONNECT_SECONDS = 10.0
 LINGER_SECONDS = 1.0
 """How long a stream may stay silent after the provider said that it finished."""
 
+DRAIN_SECONDS = 0.05
+"""How long the end of a body is waited for after its last event; it mostly comes in the same packet."""
+
 _ERROR_BYTES = 64 * 1024
 _T = TypeVar("_T")
 
@@ -158,11 +161,14 @@ async def read(response: aiohttp.ClientResponse, limit: int | None = None) -> by
         AIModelsError: it is larger than allowed, cut off, or the connection broke.
     """
     limit = conf().MAX_RESPONSE_BYTES if limit is None else limit
+    too_large = UpstreamInvalidResponse("The provider's answer is larger than allowed.", retryable=False)
+    if (response.content_length or 0) > limit:
+        raise too_large
     body = bytearray()
     async for piece in pieces(response):
         body += piece
         if len(body) > limit:
-            raise UpstreamInvalidResponse("The provider's answer is larger than allowed.", retryable=False)
+            raise too_large
     return bytes(body)
 
 
@@ -191,6 +197,8 @@ def parse_object(data: bytes | str) -> dict[str, Any]:
     Raises:
         AIModelsError: it is not JSON, not an object, or an error object of the provider.
     """
+    if isinstance(data, bytes):
+        data = data.decode("utf-8-sig", "replace")
     try:
         payload = json.loads(data)
     except (ValueError, RecursionError):
@@ -220,11 +228,22 @@ async def server_sent_events(
         for event in decoder.feed(piece):
             if event.data.strip() == "[DONE]":
                 completion.require()
+                await _drain(response)
                 return
             payload = parse_object(event.data)
             completion.note(is_last(payload))
             yield event, payload
     completion.require()
+
+
+async def _drain(response: aiohttp.ClientResponse) -> None:
+    """Read the end of a body of which nothing more is wanted; only then the connection can serve another call."""
+    try:
+        async with asyncio.timeout(DRAIN_SECONDS):
+            while await guarded(response.content.readany()):
+                pass
+    except (TimeoutError, AIModelsError):
+        pass
 
 
 class Completion:

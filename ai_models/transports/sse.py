@@ -31,6 +31,7 @@ class Decoder:
         self._max = max_event_bytes
         self._text = codecs.getincrementaldecoder("utf-8-sig")("replace")
         self._rest = ""
+        self._after_return = False
         self._size = 0
         self._event = ""
         self._data: list[str] = []
@@ -41,11 +42,13 @@ class Decoder:
         Raises:
             UpstreamInvalidResponse: a single event is larger than allowed.
         """
-        text = self._rest + self._text.decode(piece)
+        text = self._text.decode(piece)
+        if self._after_return and text:
+            text = text.removeprefix("\n")  # the second half of a CRLF that was cut in two
+        self._after_return = text.endswith("\r") or (self._after_return and not text)
+        text = self._rest + text
         start = 0
         for end in _LINE_END.finditer(text):
-            if end.group() == "\r" and end.end() == len(text):
-                break  # a line feed may follow in the next piece
             if event := self._line(text[start : end.start()]):
                 yield event
             start = end.end()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, with_config
+from pydantic import BeforeValidator, ConfigDict, Field, with_config
 from pydantic.alias_generators import to_camel
 from typing_extensions import TypedDict
 
@@ -61,7 +62,23 @@ class ToolResultPart(TypedDict):
     output: Any
 
 
-Part = Annotated[TextPart | FilePart | ReasoningPart | ToolCallPart | ToolResultPart, Field(discriminator="type")]
+def _as_part(value: Any) -> Any:
+    """Parts of an answer are dataclasses; as parts of a message they are read like typed dictionaries."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = ((field.name, getattr(value, field.name)) for field in dataclasses.fields(value))
+        return {name: given for name, given in fields if name != "invalid"}
+    return value
+
+
+def _as_list(value: Any) -> Any:
+    """The parts of an answer are a tuple."""
+    return list(value) if isinstance(value, tuple) else value
+
+
+Part = Annotated[
+    Annotated[TextPart | FilePart | ReasoningPart | ToolCallPart | ToolResultPart, Field(discriminator="type")],
+    BeforeValidator(_as_part),
+]
 
 
 @with_config(JSON_CONFIG)
@@ -69,7 +86,7 @@ class Message(TypedDict):
     """One turn of a conversation."""
 
     role: Literal["system", "user", "assistant", "tool"]
-    content: str | list[Part]
+    content: str | Annotated[list[Part], BeforeValidator(_as_list)]
 
 
 @with_config(JSON_CONFIG)

@@ -54,6 +54,22 @@ class Warning:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TextContent:
+    """Text of an answer."""
+
+    type: Literal["text"] = "text"
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReasoningContent:
+    """What the model thought before it answered."""
+
+    type: Literal["reasoning"] = "reasoning"
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ToolCall:
     """A tool the model asks the caller to run.
 
@@ -61,19 +77,15 @@ class ToolCall:
         input: the arguments, decoded from JSON; the raw text when it is not valid JSON (then ``invalid`` is set).
     """
 
+    type: Literal["tool-call"] = "tool-call"
     tool_call_id: str
     tool_name: str
     input: Any
     invalid: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ContentPart:
-    """One part of an answer, in the order the model gave them: ``text``, ``reasoning`` or ``tool-call``."""
-
-    type: Literal["text", "reasoning", "tool-call"]
-    text: str | None = None
-    tool_call: ToolCall | None = None
+ContentPart = TextContent | ReasoningContent | ToolCall
+"""One part of an answer. The parts can be sent back as the ``content`` of an assistant's message."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +117,7 @@ class TextResult(ModelResult):
     """Generated text.
 
     Attributes:
+        content: the parts of the answer in order; made of the three below when a family gives none.
         finish_reason: why the model stopped, in this service's words; ``raw_finish_reason`` in the provider's.
     """
 
@@ -115,6 +128,12 @@ class TextResult(ModelResult):
     finish_reason: FinishReason = "other"
     raw_finish_reason: str | None = None
     usage: Usage = field(default_factory=Usage)
+
+    def __post_init__(self) -> None:
+        if not self.content:
+            parts: list[ContentPart] = [ReasoningContent(text=self.reasoning_text)] if self.reasoning_text else []
+            parts += [TextContent(text=self.text)] if self.text else []
+            object.__setattr__(self, "content", (*parts, *self.tool_calls))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

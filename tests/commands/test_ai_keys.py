@@ -8,9 +8,8 @@ import pytest
 from django.core.management import CommandError
 from django.db import OperationalError, connection
 
-from ai_models.conf import conf
 from ai_models.encryption import KeyRing, generate_key
-from ai_models.keyring import key_ring
+from ai_models.keyring import configured_keys, key_ring
 from tests.commands.conftest import Run
 from tests.state.conftest import MakeInstance
 
@@ -31,7 +30,7 @@ def test_a_key_can_be_generated_while_the_ring_is_malformed(run: Run, set_ring: 
 
 def test_status_and_rotation(run: Run, make_instance: MakeInstance, set_ring: Callable[..., None]) -> None:
     make_instance("one", secrets={"apiKey": SECRET})
-    set_ring(generate_key(), *conf().encryption_keys)
+    set_ring(generate_key(), *configured_keys())
     new, old = key_ring().ids
     assert [line.split() for line in run("ai_keys", "status").splitlines()] == [
         [new, "encrypts", "and", "decrypts", "0", "ciphertexts"],
@@ -39,7 +38,7 @@ def test_status_and_rotation(run: Run, make_instance: MakeInstance, set_ring: Ca
     ]
     assert run("ai_keys", "rotate") == "one: encrypted with the first key\n"
     assert run("ai_keys", "rotate") == "Nothing to change.\n"
-    set_ring(conf().encryption_keys[0])
+    set_ring(configured_keys()[0])
     assert run("ai_keys", "status").split()[-2:] == ["1", "ciphertexts"]
 
 

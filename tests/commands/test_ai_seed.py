@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 from django.core.management import CommandError
 from django.db.migrations.recorder import MigrationRecorder
+from pytest_django import Settings
 
 from ai_models.encryption import generate_key
 from ai_models.models import ProviderInstance
@@ -45,6 +46,19 @@ def test_pruning_deletes_what_is_gone(run: Run, write_config: WriteConfig) -> No
     assert names() == {"one"}
     assert run("ai_seed", "--prune").startswith("delete one")
     assert names() == set()
+
+
+def test_a_configuration_file_that_vanished_takes_no_instance_with_it(
+    run: Run, write_config: WriteConfig, settings: Settings
+) -> None:
+    write_config(ONE)
+    run("ai_seed")
+    settings.AI_MODELS = {**settings.AI_MODELS, "CONFIG_FILES": ()}
+    with pytest.raises(CommandError, match=r"(?s)Nothing was changed.*There is no configuration file, and 1 instances"):
+        run("ai_seed", "--prune")
+    assert ProviderInstance.objects.get().enabled
+    write_config("")
+    assert "disabled and orphaned" in run("ai_seed")
 
 
 def test_a_wrong_key_is_told_and_mended_on_request(run: Run, write_config: WriteConfig, set_ring: Callable[..., None]) -> None:

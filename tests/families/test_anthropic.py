@@ -58,12 +58,6 @@ class TestAnthropic(FamilyContract):
         assert request.headers["anthropic-version"] == "2023-06-01"
         assert "authorization" not in request.headers
 
-    async def test_keys_of_every_kind_are_sent_as_keys(self, upstream: Upstream, reconfigure: Any) -> None:
-        await reconfigure(apiKey="sk-ant-oat01-token")
-        upstream.script(anthropic.text())
-        await service.agenerate_text("Hi")
-        assert upstream.request.headers["x-api-key"] == "sk-ant-oat01-token"
-
     async def test_a_base_url_may_leave_v1_out(self, upstream: Upstream, reconfigure: Any) -> None:
         await reconfigure(baseURL=f"{upstream.url}/front")
         upstream.script(anthropic.text())

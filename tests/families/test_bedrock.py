@@ -14,7 +14,7 @@ from ai_models.exceptions import CredentialUnavailable
 from ai_models.types import InputTokenDetails, Usage
 from tests.families.contract import FamilyContract
 from tests.families.contract.base import CANARY, NAME, Vendor, failure_of, finish_of, streamed
-from tests.families.contract.credentials import DECOY, take_credentials, with_decoys
+from tests.families.contract.credentials import DECOY, take_credentials
 from tests.upstreams import bedrock, sigv4
 from tests.upstreams.recorded import Recorded
 from tests.upstreams.replies import Reply
@@ -107,7 +107,8 @@ class TestBedrock(FamilyContract):
     async def test_without_keys_of_its_own_it_uses_the_machines(
         self, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        with_decoys(monkeypatch)
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+            monkeypatch.setenv(name, DECOY)
         await sync_to_async(take_credentials)()
         upstream.script(bedrock.text(), bedrock.stream("Hello"))
         await service.agenerate_text("Hi")

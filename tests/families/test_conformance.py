@@ -21,7 +21,7 @@ from tests.upstreams.replies import Reply
 from tests.upstreams.server import Upstream
 
 sys.path.append(str(Path(__file__).parents[1] / "echo_family" / "src"))
-from ai_models_echo import Echo  # noqa: E402
+from ai_models_echo import Echo
 
 
 class TestEcho(FamilyConformance):

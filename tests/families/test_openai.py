@@ -13,7 +13,7 @@ from tests.families.contract.answers import SETTINGS
 from tests.families.contract.base import CANARY, Vendor, at, text_failure
 from tests.upstreams import openai
 from tests.upstreams.recorded import Recorded
-from tests.upstreams.replies import Reply
+from tests.upstreams.replies import Reply, json_reply
 from tests.upstreams.server import Upstream
 
 USAGE = Usage(
@@ -69,9 +69,8 @@ class OpenAIContract(FamilyContract):
         assert (call.input, call.invalid) == ('{"at": ', True)
 
     async def test_embeddings_are_in_the_order_of_their_values(self, upstream: Upstream) -> None:
-        reply = openai.embeddings([1.0], [2.0])
-        swapped = reply.pieces[0].replace(b'"index": 0', b'"index": 9').replace(b'"index": 1', b'"index": 0')  # type: ignore[index]
-        upstream.script(openai.raw(swapped.replace(b'"index": 9', b'"index": 1')))  # type: ignore[attr-defined]
+        data = [{"index": 1, "embedding": [1.0]}, {"index": 0, "embedding": [2.0]}]
+        upstream.script(json_reply({"object": "list", "data": data, "model": "m"}))
         assert (await service.aembed(values=["a", "b"])).embeddings == [[2.0], [1.0]]
 
 

@@ -23,6 +23,7 @@ def instance(name: str = "main", **changes: Any) -> InstanceFacts:
         "sealed": {},
         "capabilities": {TEXT: CONFIGURED},
         "credential": CredentialState.OK,
+        "missing": None,
         "problem": None,
         "check": CheckState.UNCHECKED,
         "fingerprint": name,

@@ -33,11 +33,16 @@ PATH = "ai.providers.main"
             f"{PATH}.defaultModels.text-generation",
         ),
         ({"capabilities": {TEXT: OFF}}, SUPPORTED, "capability_not_enabled", None),
-        ({"credential": CredentialState.MISSING}, SUPPORTED, "credential_unavailable", PATH),
+        ({"credential": CredentialState.MISSING, "missing": "apiKey"}, SUPPORTED, "credential_unavailable", f"{PATH}.apiKey"),
         ({"credential": CredentialState.UNDECRYPTABLE}, SUPPORTED, "credential_unavailable", PATH),
         ({"problem": "its family is not installed."}, frozenset(), "credential_unavailable", PATH),
         # The first closed gate decides.
-        ({"enabled": False, "capabilities": {}, "credential": CredentialState.MISSING}, frozenset(), "provider_disabled", None),
+        (
+            {"enabled": False, "capabilities": {}, "credential": CredentialState.MISSING, "missing": "apiKey"},
+            frozenset(),
+            "provider_disabled",
+            None,
+        ),
     ],
 )
 def test_a_call_passes_when_every_gate_is_open(

@@ -15,7 +15,7 @@ from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
 
 import ai_models
-from ai_models import store
+from ai_models import service, store
 from ai_models.exceptions import (
     CapabilityNotEnabled,
     Internal,
@@ -33,7 +33,7 @@ from ai_models.exceptions import (
     UpstreamTimeout,
 )
 from ai_models.models import ProviderCapability, ProviderInstance
-from ai_models.types import Chunk
+from ai_models.types import Chunk, EmbedResult, ToolCallDelta, Warning
 from tests.service.conftest import DONE, Puppet
 
 ANSWER = [Chunk(text="Hello "), Chunk(text="you"), DONE]
@@ -80,6 +80,32 @@ async def test_a_wrong_request_is_refused_by_field_and_calls_nobody(
     assert field in caught.value.message
     assert "evil" not in caught.value.message
     assert puppet.calls == []
+
+
+@pytest.mark.parametrize(
+    ("request_", "message"),
+    [
+        ({"timeout": "3"}, "timeout: input should be a valid number, or input should be a valid dictionary"),
+        ({"timeout": {"chunk": 0}}, "timeout.chunk: input should be greater than 0"),
+        ({"tool_choice": {"type": "tool"}}, "tool_choice.tool_name: field required"),
+        ({"tools": [{"name": "a b"}]}, "tools.0.name: string should match pattern"),
+    ],
+)
+async def test_a_mistake_is_told_by_its_place_in_the_request(puppet: type[Puppet], request_: Any, message: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        await ai_models.agenerate_text("Hi", **request_)
+    assert message in caught.value.message
+    assert "[" not in caught.value.message.split(":")[0]
+
+
+@pytest.mark.parametrize("parts", ["text", [{"type": "text", "text": 7}], [{"type": "file", "url": "ftp://x"}], [7]])
+async def test_a_mistake_in_a_message_is_told_by_its_place(puppet: type[Puppet], parts: Any) -> None:
+    messages = [{"role": "user", "content": parts}, {"role": "user", "content": 5}]
+    with pytest.raises(InvalidRequest) as caught:
+        await ai_models.agenerate_text(messages=messages)
+    assert "messages.1.content: input should be a valid string, or input should be a valid list" in caught.value.message
+    for wrong in ("function", "tagged", "union", "constrained"):
+        assert wrong not in caught.value.message
 
 
 async def test_unknown_providers_and_closed_gates_call_nobody(puppet: type[Puppet]) -> None:
@@ -169,6 +195,19 @@ async def test_an_operator_can_have_such_calls_refused(puppet: type[Puppet], set
     with pytest.raises(UnsupportedFunctionality, match="top_k"):
         await ai_models.agenerate_text("Hi", top_k=3)
     assert puppet.calls == []
+
+
+async def test_an_unsupported_setting_that_a_family_reports_is_refused_alike(
+    puppet: type[Puppet], settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def do_embed(self: Puppet, model: str, request: Any) -> EmbedResult:
+        return EmbedResult(embeddings=[[1.0]], warnings=(Warning(type="unsupported", setting="dimensions", message="No."),))
+
+    monkeypatch.setattr(Puppet, "do_embed", do_embed)
+    assert [warning.setting for warning in (await ai_models.aembed("a", dimensions=5)).warnings] == ["dimensions"]
+    settings.AI_MODELS = {**settings.AI_MODELS, "ON_UNSUPPORTED": "error"}
+    with pytest.raises(UnsupportedFunctionality, match="dimensions"):
+        await ai_models.aembed("a", dimensions=5)
 
 
 # --- attempts ---------------------------------------------------------------------------------------------------------
@@ -339,3 +378,41 @@ async def until(condition: Any, seconds: float = 5.0) -> None:
     while not condition():
         assert time.monotonic() < end, "it did not happen in time"
         await asyncio.sleep(0.01)
+
+
+async def test_the_parts_of_an_answer_can_be_sent_back(puppet: type[Puppet]) -> None:
+    call = ToolCallDelta(index=0, id="c1", name="look", arguments='{"x": 1}')
+    puppet.scripts = [[Chunk(reasoning="hm"), Chunk(text="Let me see"), Chunk(tool_calls=(call,)), DONE], ANSWER]
+    first = await ai_models.astream_text("Hi").response
+    await ai_models.agenerate_text(
+        messages=[
+            {"role": "user", "content": "Hi"},
+            {"role": "assistant", "content": first.content},
+            {
+                "role": "tool",
+                "content": [{"type": "tool-result", "tool_call_id": "c1", "tool_name": "look", "output": "a sky"}],
+            },
+        ]
+    )
+    assert puppet.calls[1][1]["messages"][1]["content"] == [
+        {"type": "reasoning", "text": "hm"},
+        {"type": "text", "text": "Let me see"},
+        {"type": "tool-call", "tool_call_id": "c1", "tool_name": "look", "input": {"x": 1}},
+    ]
+
+
+async def test_warming_up_prepares_every_instance_that_can_be_called(
+    puppet: type[Puppet], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warmed: list[str] = []
+
+    async def warm_up(self: Puppet) -> None:
+        warmed.append(self.connection.name)
+
+    monkeypatch.setattr(Puppet, "warm_up", warm_up)
+    await service.awarm_up()
+    await ProviderInstance.objects.filter(name="other").aupdate(enabled=False)
+    store.invalidate()
+    await service.awarm_up()
+    assert warmed == ["main", "other", "main"]
+    assert puppet.calls == []

@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 
 from ai_models import config, store
-from ai_models.conf import conf
 from ai_models.encryption import KeyRing, generate_key, key_id
 from ai_models.facts import stored_revision
-from ai_models.keyring import DAMAGED, census, ciphertexts, key_ring, rotate, sealed_credentials
+from ai_models.keyring import DAMAGED, census, ciphertexts, configured_keys, key_ring, rotate, sealed_credentials
 from ai_models.models import ProviderInstance, bump_revision
 from ai_models.seeding import seed as seed_rows
 from tests.conftest import Seed
@@ -33,7 +32,7 @@ def three(make_instance: MakeInstance) -> list[ProviderInstance]:
 @pytest.fixture
 def new_ring(three: list[ProviderInstance], set_ring: SetRing) -> KeyRing:
     """A new key first, the old one behind it."""
-    set_ring(generate_key(), *conf().encryption_keys)
+    set_ring(generate_key(), *configured_keys())
     return key_ring()
 
 
@@ -41,7 +40,7 @@ def test_rotation_moves_everything_to_the_first_key(new_ring: KeyRing, set_ring:
     assert {item.credential for item in store.current().instances.values()} == {"ok"}
     assert rotate(new_ring).changed == ["a", "b", "c"]
     assert key_ids() == {new_ring.ids[0]}
-    set_ring(conf().encryption_keys[0])
+    set_ring(configured_keys()[0])
     assert {item.credential for item in store.current().instances.values()} == {"ok"}
     assert store.open_connection(store.current().instances["a"]).secrets["apiKey"].reveal() == SECRET
 
@@ -57,9 +56,9 @@ def test_rotation_raises_the_revision_for_each_changed_row_and_then_rests(new_ri
 def test_rotation_takes_the_seals_too(seed: Seed, set_ring: SetRing, db: None) -> None:
     text = f'{{"ai": {{"providers": {{"one": {{"type": "vendor", "apiKey": "{SECRET}"}}}}}}}}'
     seed(text)
-    set_ring(generate_key(), *conf().encryption_keys)
+    set_ring(generate_key(), *configured_keys())
     rotate(key_ring())
-    set_ring(conf().encryption_keys[0])
+    set_ring(configured_keys()[0])
     assert str(seed_rows(config.current())) == ""
     assert key_ids() == {key_ring().ids[0]}
 
@@ -126,10 +125,10 @@ def test_an_empty_ring_rotates_nothing() -> None:
 
 
 def test_a_census_counts_by_key(new_ring: KeyRing) -> None:
-    old = KeyRing(conf().encryption_keys[1:])
+    old = KeyRing(configured_keys()[1:])
     bump_revision()
     ProviderInstance.objects.filter(name="b").update(credentials={"apiKey": SECRET})
-    found = census(KeyRing(conf().encryption_keys[:1]))
+    found = census(KeyRing(configured_keys()[:1]))
     assert (found.total, found.by_key) == (5, {old.ids[0]: 4, None: 1})
     assert len(found.closed) == 5
     assert found.closed_keys == set(old.ids)

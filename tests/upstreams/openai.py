@@ -63,22 +63,23 @@ def models(*ids: str) -> Reply:
 
 
 def error(status: int, message: str = "It failed.", *, code: str | None = None, headers: Headers = ()) -> Reply:
-    return json_reply(_error(message, code), status=status, headers=(*HEADERS, *headers))
+    kind = "server_error" if status >= 500 else "invalid_request_error"
+    return json_reply(_error(message, kind, code), status=status, headers=(*HEADERS, *headers))
 
 
 def error_with_200(message: str = "It failed.") -> Reply:
     """The error object, although the status says that all is well."""
-    return json_reply(_error(message, "server_error"), headers=HEADERS)
+    return json_reply(_error(message, "server_error", None), headers=HEADERS)
 
 
 def error_in_stream(*deltas: str, message: str = "It failed.") -> Reply:
     """A stream that turns into an error after these deltas."""
     events = [_chunk({"role": "assistant", "content": ""}), *(_chunk({"content": delta}) for delta in deltas)]
-    return replies.stream([*events, sse(_error(message, "server_error"))], headers=HEADERS)
+    return replies.stream([*events, sse(_error(message, "server_error", None))], headers=HEADERS)
 
 
-def _error(message: str, code: str | None) -> dict[str, Any]:
-    return {"error": {"message": message, "type": "invalid_request_error", "param": None, "code": code}}
+def _error(message: str, kind: str, code: str | None) -> dict[str, Any]:
+    return {"error": {"message": message, "type": kind, "param": None, "code": code}}
 
 
 def _completion(message: Mapping[str, Any], finish: str, usage: Usage) -> Reply:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from django.apps import apps
@@ -28,14 +29,20 @@ class Command(BaseCommand):
             help="Allow this capability; may be repeated. Without it a new account gets all, and another keeps what it has.",
         )
 
-    def handle(self, *args: Any, username: str, capability: list[str] | None, **options: Any) -> None:
+        parser.add_argument("--days", type=int, help="The token expires after so many days; without this it does not.")
+
+    def handle(self, *args: Any, username: str, capability: list[str] | None, days: int | None, **options: Any) -> None:
+        if days is not None and days < 1:
+            raise CommandError("--days must be 1 or more.")
         if not apps.is_installed("knox"):
             raise CommandError('Tokens are made by django-rest-knox. Install it and add "knox" to INSTALLED_APPS.')
         with transaction.atomic():
             user, created = self._account(username)
             granted = capability if capability is not None else [item.value for item in Capability if created]
             user.user_permissions.add(*_permissions([Capability(item) for item in granted]))
-            _, token = apps.get_model("knox", "AuthToken").objects.create(user=user, expiry=None)
+            _, token = apps.get_model("knox", "AuthToken").objects.create(
+                user=user, expiry=None if days is None else timedelta(days=days)
+            )
         self.stdout.write(f"{'Created' if created else 'Found'} the account {username}. The token is not shown again:")
         self.stdout.write(token)
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from ai_models.capabilities import Capability
 from ai_models.families.base import Family
 from ai_models.families.fields import ConfigField
-from ai_models.types import Chunk, ContentPart, TextRequest, TextResult
+from ai_models.types import Chunk, TextRequest, TextResult
 
 
 class Echo(Family):
@@ -19,8 +19,7 @@ class Echo(Family):
     capabilities = frozenset({Capability.TEXT_GENERATION})
 
     async def do_generate_text(self, model: str, request: TextRequest) -> TextResult:
-        text = self._answer(request)
-        return TextResult(text=text, content=(ContentPart(type="text", text=text),), finish_reason="stop")
+        return TextResult(text=self._answer(request), finish_reason="stop")
 
     async def do_stream_text(self, model: str, request: TextRequest) -> AsyncIterator[Chunk]:
         for word in self._answer(request).split(" "):

@@ -19,10 +19,14 @@ DECOYS = (
     "OPENAI_API_KEY", "OPENAI_ORGANIZATION", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID",
     "ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "GEMINI_API_KEY", "GOOGLE_API_KEY",
     "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_BEARER_TOKEN_BEDROCK",
-    "AWS_REGION", "AWS_DEFAULT_REGION", "LITELLM_API_KEY",
+    "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_REGION_NAME", "AWS_PROFILE", "AWS_PROFILE_NAME", "AWS_ROLE_NAME",
+    "AWS_SESSION_NAME", "AWS_WEB_IDENTITY_TOKEN", "AWS_EXTERNAL_ID", "LITELLM_API_KEY",
 )  # fmt: skip
-ADDRESS_DECOYS = ("OPENAI_BASE_URL", "OPENAI_API_BASE", "ANTHROPIC_BASE_URL", "ANTHROPIC_API_BASE", "GEMINI_API_BASE", "AWS_BEDROCK_RUNTIME_ENDPOINT",
-                  "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "all_proxy")  # fmt: skip
+ADDRESS_DECOYS = (
+    "OPENAI_BASE_URL", "OPENAI_API_BASE", "ANTHROPIC_BASE_URL", "ANTHROPIC_API_BASE", "GEMINI_API_BASE",
+    "AWS_BEDROCK_RUNTIME_ENDPOINT", "AWS_ENDPOINT_URL", "AWS_STS_ENDPOINT",
+    "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "all_proxy",
+)  # fmt: skip
 
 
 class Credentials(Contract):
@@ -43,6 +47,17 @@ class Credentials(Contract):
             self.check_credential(request)
             assert CANARY not in request.target
             assert CANARY not in request.body.decode()
+
+    async def test_a_good_call_logs_neither_credential_nor_content(
+        self, upstream: Upstream, everything_logged: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        upstream.script(self.vendor.text("An answer"), self.vendor.stream("An answer"))
+        result = await service.agenerate_text("A question")
+        from_stream = await finish_of(streamed(prompt="A question"))
+        for told in (everything_logged.text, *capfd.readouterr()):
+            for kept in (CANARY, "A question", "An answer", upstream.url):
+                assert kept not in told
+        assert CANARY not in repr((result, from_stream))
 
     async def test_embeddings_carry_the_credential_too(self, upstream: Upstream) -> None:
         if self.embedding_model is None:

@@ -33,10 +33,13 @@ CODES = {
 }
 RETRYABLE = frozenset({408, 409, 429, 500, 502, 503, 504, 529})
 
+BROKEN = "upstream_error or upstream_invalid_response"
+"""After its headers, an answer that was reset and one that was cut off cannot always be told apart."""
+
 PLAIN_FAULTS: Mapping[str, tuple[Callable[[Reply], Reply], str]] = {
     "reset before the first byte": (lambda _: faults.reset_before_first_byte(), "upstream_error"),
-    "reset after the headers": (faults.reset_after_headers, "upstream_error"),
-    "reset in the body": (lambda good: faults.reset_after(faults.halved(good), 1), "upstream_error"),
+    "reset after the headers": (faults.reset_after_headers, BROKEN),
+    "reset in the body": (lambda good: faults.reset_after(faults.halved(good), 1), BROKEN),
     "hang before the first byte": (lambda _: faults.hang_before_first_byte(), "upstream_timeout"),
     "hang after the headers": (faults.hang_after_headers, "upstream_timeout"),
     "hang in the body": (lambda good: faults.hang_after(faults.halved(good), 1), "upstream_timeout"),
@@ -49,9 +52,10 @@ PLAIN_FAULTS: Mapping[str, tuple[Callable[[Reply], Reply], str]] = {
     "compressed": (faults.gzipped, "upstream_invalid_response"),
     "gzip bomb": (lambda _: faults.gzip_bomb(), "upstream_invalid_response"),
     "endless body": (lambda _: faults.endless_body(), "upstream_invalid_response"),
+    "huge length": (faults.huge_length, "upstream_invalid_response"),
     "endless headers": (lambda _: faults.endless_headers(), "upstream_invalid_response"),
 }
-CONNECTION_SURVIVES = frozenset({"malformed JSON", "JSON of something else"})
+CONNECTION_SURVIVES = frozenset({"malformed JSON", "JSON of something else", "a page", "compressed"})
 """Faults of the content alone, after which the connection is as good as any."""
 
 
@@ -101,7 +105,7 @@ class Failures(Contract):
         spoil, code = PLAIN_FAULTS[fault]
         upstream.always(spoil(self.vendor.text("Hello there")))
         error = await text_failure(timeout=0.4 if code == "upstream_timeout" else 20.0)
-        assert error.code == code
+        assert error.code in code.split(" or ")
         assert len(upstream.requests) == 1
         assert fault in CONNECTION_SURVIVES or await upstream.await_closed()
         assert upstream.connections[0].sent < 64 * 256 * KIB

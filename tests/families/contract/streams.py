@@ -10,6 +10,7 @@ import pytest
 from pytest_django import Settings
 
 from tests.families.contract.base import CANARY, Contract, failure_of, finish_of, streamed, told_by
+from tests.families.contract.failures import BROKEN
 from tests.upstreams import faults
 from tests.upstreams.replies import Reply, Wait
 from tests.upstreams.server import Upstream
@@ -19,14 +20,14 @@ FIRST = b"Hello"
 """Marks the first piece of text. What a fault spoils comes after it."""
 
 STREAM_FAULTS: Mapping[str, tuple[Callable[[Reply], Reply], str]] = {
-    "reset in mid-stream": (lambda good: faults.reset_after(good, FIRST), "upstream_error"),
+    "reset in mid-stream": (lambda good: faults.reset_after(good, FIRST), BROKEN),
     "hang between chunks": (lambda good: faults.hang_after(good, FIRST), "upstream_timeout"),
     "truncated": (lambda good: faults.truncated(good, FIRST), "upstream_invalid_response"),
     "ended early": (lambda good: faults.cut_short(good, FIRST), "upstream_invalid_response"),
 }
 EARLY_FAULTS: Mapping[str, tuple[Callable[[Reply], Reply], str]] = {
     "reset before the first byte": (lambda _: faults.reset_before_first_byte(), "upstream_error"),
-    "reset after the headers": (faults.reset_after_headers, "upstream_error"),
+    "reset after the headers": (faults.reset_after_headers, BROKEN),
     "hang before the first byte": (lambda _: faults.hang_before_first_byte(), "upstream_timeout"),
     "hang after the headers": (faults.hang_after_headers, "upstream_timeout"),
     "nothing at all": (lambda good: faults.cut_short(good, 0), "upstream_invalid_response"),
@@ -35,6 +36,7 @@ EARLY_FAULTS: Mapping[str, tuple[Callable[[Reply], Reply], str]] = {
     "compressed": (faults.gzipped, "upstream_invalid_response"),
     "gzip bomb": (lambda _: faults.gzip_bomb("text/event-stream"), "upstream_invalid_response"),
 }
+CONNECTION_SURVIVES = frozenset({"nothing at all", "a page", "compressed"})
 LIMITS = {"total": 20.0, "first_chunk": 0.4, "chunk": 0.4}
 
 
@@ -50,7 +52,8 @@ class Streams(Contract):
         spoil, code = STREAM_FAULTS[fault]
         upstream.always(spoil(self.vendor.stream("Hello", " there")))
         error, text = await failure_of(streamed(timeout=LIMITS, max_retries=2))
-        assert (error.code, text) == (code, "Hello")
+        assert error.code in code.split(" or ")
+        assert text == "Hello"
         assert len(upstream.requests) == 1
         assert fault == "ended early" or await upstream.await_closed()
         for told in (told_by(error), everything_logged.text):
@@ -63,8 +66,9 @@ class Streams(Contract):
         spoil, code = EARLY_FAULTS[fault]
         upstream.always(spoil(self.vendor.stream("Hello", " there")))
         error, text = await failure_of(streamed(timeout=LIMITS))
-        assert (error.code, text) == (code, "")
-        assert fault == "nothing at all" or await upstream.await_closed()
+        assert error.code in code.split(" or ")
+        assert text == ""
+        assert fault in CONNECTION_SURVIVES or await upstream.await_closed()
         assert upstream.connections[0].sent < 64 * 256 * KIB
 
     async def test_an_end_without_a_finish_reason_is_an_error(self, upstream: Upstream) -> None:
