@@ -12,6 +12,8 @@ import psycopg
 
 POSTGRES_URL = os.environ.get("DATABASE_URL", "postgres://postgres@127.0.0.1:5432/postgres")
 
+STORED = ("tests/state", "tests/commands", "tests/service", "tests/api", "tests/test_leaks.py")
+
 nox.options.default_venv_backend = "uv"
 nox.options.download_python = "never"
 nox.options.error_on_missing_interpreters = False
@@ -35,12 +37,12 @@ search_pyenv()
 
 @nox.session(python=False)
 def postgres(session: nox.Session) -> None:
-    """The suite on PostgreSQL, when a server answers at ``DATABASE_URL`` or on the standard port."""
+    """What touches the database, on PostgreSQL, when a server answers at ``DATABASE_URL`` or on the standard port."""
     try:
         psycopg.connect(POSTGRES_URL, connect_timeout=2).close()
     except psycopg.OperationalError:
         session.skip("no PostgreSQL server answers")
-    session.run(sys.executable, "-m", "pytest", *session.posargs, env={"DATABASE_URL": POSTGRES_URL})
+    session.run(sys.executable, "-m", "pytest", *(session.posargs or STORED), env={"DATABASE_URL": POSTGRES_URL})
 
 
 @nox.session(python=other_python())
@@ -48,4 +50,4 @@ def other_django(session: nox.Session) -> None:
     """The suite with the other supported line of Django: 5.2 below Python 3.12, 6.x from there on."""
     session.install("--require-hashes", "--no-build", "--no-deps", "--requirement", "requirements.lock")
     session.install("--no-deps", "--no-build-isolation", "--editable", ".")
-    session.run("python", "-m", "pytest", *session.posargs)
+    session.run("python", "-m", "pytest", *(session.posargs or ("--ignore=tests/upstreams",)))

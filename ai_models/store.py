@@ -207,13 +207,14 @@ class _Poller(threading.Thread):
     def _look(self) -> None:
         try:
             _refresh()
+            for connection in connections.all(initialized_only=True):
+                connection.close_if_unusable_or_obsolete()
             self.failing = False
         except Exception as error:  # Whatever happens, go on with the snapshot there is and look again.
             if not self.failing:
                 logger.warning("The configuration cannot be reloaded (%s); going on with what is known.", type(error).__name__)
             self.failing = True
-        for connection in connections.all(initialized_only=True):
-            connection.close_if_unusable_or_obsolete()
+            connections.close_all()
 
 
 def _refresh() -> None:

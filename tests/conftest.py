@@ -22,6 +22,12 @@ WriteConfig = Callable[[str], Path]
 Seed = Callable[..., Plan]
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_teardown() -> None:
+    """The thread that watches the revision ends before the test's database does."""
+    store.stop_polling()
+
+
 @pytest.fixture(autouse=True)
 def _clean_process() -> Iterator[None]:
     yield

@@ -36,7 +36,7 @@ from ai_models.types import TEXT_SETTINGS, Chunk, EmbedRequest, Health, ObjectRe
 TEXT: TextRequest = {"prompt": "Say one word.", "max_output_tokens": 32}
 SCHEMA = {
     "type": "object",
-    "properties": {"name": {"type": "string"}},
+    "properties": {"name": {"type": "string", "enum": ["Ada", "Grace"]}},
     "required": ["name"],
     "additionalProperties": False,
 }

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+import pytest
+
 from ai_models import service
+from ai_models.exceptions import UnsupportedFunctionality
 from ai_models.types import InputTokenDetails, Usage
-from tests.families.contract import FamilyContract
+from tests.families.contract import FamilyContract, ServerSentEvents
 from tests.families.contract.base import CANARY, Vendor
 from tests.upstreams import anthropic
 from tests.upstreams.recorded import Recorded
@@ -14,7 +17,7 @@ from tests.upstreams.replies import Reply
 from tests.upstreams.server import Upstream
 
 
-class TestAnthropic(FamilyContract):
+class TestAnthropic(FamilyContract, ServerSentEvents):
     """The Messages API."""
 
     vendor: ClassVar[Vendor] = anthropic
@@ -63,3 +66,8 @@ class TestAnthropic(FamilyContract):
         upstream.script(anthropic.text())
         await service.agenerate_text("Hi")
         assert upstream.request.target == "/front/v1/messages"
+
+    async def test_it_has_no_embeddings(self, upstream: Upstream) -> None:
+        with pytest.raises(UnsupportedFunctionality):
+            await service.aembed("x", model="any")
+        assert upstream.connections == []

@@ -12,10 +12,10 @@ from asgiref.sync import sync_to_async
 from ai_models import service
 from ai_models.exceptions import CredentialUnavailable
 from ai_models.types import InputTokenDetails, Usage
-from tests.families.contract import FamilyContract
+from tests.families.contract import Embeddings, FamilyContract
 from tests.families.contract.base import CANARY, NAME, Vendor, failure_of, finish_of, streamed
 from tests.families.contract.credentials import DECOY, take_credentials
-from tests.upstreams import bedrock, sigv4
+from tests.upstreams import bedrock, eventstream, sigv4
 from tests.upstreams.recorded import Recorded
 from tests.upstreams.replies import Reply
 from tests.upstreams.server import Upstream
@@ -24,7 +24,7 @@ SECRET = f"secret-{CANARY}"
 ENCODED_MODEL = bedrock.MODEL.replace(":", "%3A")
 
 
-class TestBedrock(FamilyContract):
+class TestBedrock(FamilyContract, Embeddings):
     """The Converse API, with keys of the instance's own."""
 
     vendor: ClassVar[Vendor] = bedrock
@@ -44,7 +44,6 @@ class TestBedrock(FamilyContract):
     tool_name_path = "toolConfig.tools.0.toolSpec.name"
     schema_path = "toolConfig.tools.0.toolSpec.inputSchema.json"
     structured_by_tool = True
-    speaks_sse = False
     error_with_200_code = "upstream_invalid_response"
     credential_field = "accessKeyId"
     other_credential: ClassVar[dict[str, str]] = {"accessKeyId": "another-one"}
@@ -152,6 +151,6 @@ class TestBedrock(FamilyContract):
 
         def build(name: str) -> Reply:
             good = bedrock.error_in_stream("Hello")
-            return replace(good, pieces=(*tuple(good.pieces)[:-1], bedrock.eventstream.exception(name, "It failed.")))
+            return replace(good, pieces=(*tuple(good.pieces)[:-1], eventstream.exception(name, "It failed.")))
 
         return build

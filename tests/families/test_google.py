@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from ai_models import service
 from ai_models.types import InputTokenDetails, OutputTokenDetails, Usage
-from tests.families.contract import FamilyContract
+from tests.families.contract import Embeddings, FamilyContract, ServerSentEvents
 from tests.families.contract.base import CANARY, Vendor, finish_of, streamed
 from tests.upstreams import google
 from tests.upstreams.recorded import Recorded
@@ -14,7 +14,7 @@ from tests.upstreams.replies import Reply, json_reply
 from tests.upstreams.server import Upstream
 
 
-class TestGoogle(FamilyContract):
+class TestGoogle(FamilyContract, Embeddings, ServerSentEvents):
     """The Gemini API."""
 
     vendor: ClassVar[Vendor] = google

@@ -8,7 +8,7 @@ import pytest
 
 from ai_models import service
 from ai_models.types import InputTokenDetails, OutputTokenDetails, Usage
-from tests.families.contract import FamilyContract
+from tests.families.contract import Embeddings, FamilyContract, ServerSentEvents
 from tests.families.contract.answers import SETTINGS
 from tests.families.contract.base import CANARY, Vendor, at, text_failure
 from tests.upstreams import openai
@@ -25,7 +25,7 @@ USAGE = Usage(
 )
 
 
-class OpenAIContract(FamilyContract):
+class OpenAIContract(FamilyContract, Embeddings, ServerSentEvents):
     """What the families that speak OpenAI's protocol have in common."""
 
     vendor: ClassVar[Vendor] = openai

@@ -12,7 +12,12 @@ from tests.upstreams.replies import Headers, Reply, json_reply, sse
 MODEL = "claude-sonnet-4-5-20250929"
 ID = "msg_scripted"
 HEADERS: Headers = (("request-id", "req_scripted"),)
-USAGE = {"input_tokens": 10, "cache_creation_input_tokens": 2, "cache_read_input_tokens": 8, "output_tokens": 7}
+USAGE: Mapping[str, Any] = {
+    "input_tokens": 10,
+    "cache_creation_input_tokens": 2,
+    "cache_read_input_tokens": 8,
+    "output_tokens": 7,
+}
 ERROR_TYPES = {
     400: "invalid_request_error",
     401: "authentication_error",
@@ -83,7 +88,7 @@ def _error(message: str, type: str) -> dict[str, Any]:
 
 
 def _message(content: Sequence[Mapping[str, Any]], finish: str, usage: Usage) -> Reply:
-    body = {"id": ID, "type": "message", "role": "assistant", "model": MODEL, "content": content}
+    body: dict[str, Any] = {"id": ID, "type": "message", "role": "assistant", "model": MODEL, "content": content}
     body |= {"stop_reason": finish, "stop_sequence": None}
     return json_reply(body if usage is None else {**body, "usage": usage}, headers=HEADERS)
 

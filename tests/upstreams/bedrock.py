@@ -12,7 +12,13 @@ from tests.upstreams.replies import Headers, Reply, json_reply
 
 MODEL = "anthropic.claude-3-5-sonnet-20240620-v1:0"
 HEADERS: Headers = (("x-amzn-RequestId", "00000000-0000-4000-8000-000000000000"),)
-USAGE = {"inputTokens": 10, "outputTokens": 7, "totalTokens": 27, "cacheReadInputTokens": 8, "cacheWriteInputTokens": 2}
+USAGE: Mapping[str, Any] = {
+    "inputTokens": 10,
+    "outputTokens": 7,
+    "totalTokens": 27,
+    "cacheReadInputTokens": 8,
+    "cacheWriteInputTokens": 2,
+}
 ERROR_TYPES = {
     400: "ValidationException",
     403: "AccessDeniedException",

@@ -11,7 +11,7 @@ from tests.upstreams.replies import Headers, Reply, json_reply, sse
 
 MODEL = "gemini-2.5-flash"
 ID = "scripted-response"
-USAGE = {
+USAGE: Mapping[str, Any] = {
     "promptTokenCount": 20,
     "candidatesTokenCount": 4,
     "thoughtsTokenCount": 3,
@@ -45,7 +45,10 @@ def tool_call(name: str, arguments: Any, *, id: str = "call_1", usage: Usage = U
 
 def stream(*deltas: str, reasoning: Sequence[str] = (), finish: str = "STOP", usage: Usage = USAGE) -> Reply:
     """A streamed answer. The last event carries the finish reason, as the API sends it; there is no ``[DONE]``."""
-    parts = [*({"text": thought, "thought": True} for thought in reasoning), *({"text": delta} for delta in deltas)]
+    parts: list[dict[str, Any]] = [
+        *({"text": thought, "thought": True} for thought in reasoning),
+        *({"text": delta} for delta in deltas),
+    ]
     return _stream(parts, finish, usage)
 
 

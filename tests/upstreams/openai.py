@@ -12,7 +12,7 @@ from tests.upstreams.replies import Headers, Reply, json_reply, sse
 MODEL = "gpt-4o-2024-11-20"
 ID = "chatcmpl-scripted"
 HEADERS: Headers = (("x-request-id", "req_scripted"), ("openai-version", "2020-10-01"))
-USAGE = {
+USAGE: Mapping[str, Any] = {
     "prompt_tokens": 20,
     "completion_tokens": 7,
     "total_tokens": 27,

@@ -9,11 +9,13 @@ from typing import Any, ClassVar, Protocol
 
 import pytest
 from asgiref.sync import sync_to_async
+from pytest_django import Settings
 
 from ai_models import events, service
 from ai_models.exceptions import AIModelsError
 from ai_models.streams import TextStream
-from ai_models.types import Usage
+from ai_models.types import Tool, Usage
+from tests.upstreams.recorded import Recorded
 from tests.upstreams.replies import Headers, Reply
 from tests.upstreams.server import Upstream
 
@@ -22,7 +24,11 @@ CANARY = "canary-7c41d0e2"
 """In every credential, and in what upstreams say about it. It must not be anywhere else."""
 
 SCHEMA = {"type": "object", "properties": {"age": {"type": "integer"}}, "required": ["age"], "additionalProperties": False}
-TOOL = {"name": "look", "description": "Looks.", "input_schema": {"type": "object", "properties": {"at": {"type": "integer"}}}}
+TOOL: Tool = {
+    "name": "look",
+    "description": "Looks.",
+    "input_schema": {"type": "object", "properties": {"at": {"type": "integer"}}},
+}
 
 
 class Vendor(Protocol):
@@ -56,7 +62,7 @@ class Contract:
         base_path: where on the upstream the ``baseURL`` points.
         model: a text model.
         structured_model: a model for structured output, when it is another one.
-        embedding_model: ``None`` when the family has no embeddings.
+        embedding_model: a model for embeddings, where the family has them.
         text_path, stream_path: request targets of the two, below ``base_path``.
         usage: what ``vendor.USAGE`` means.
         output_tokens: the vendor's name for the output tokens.
@@ -78,14 +84,19 @@ class Contract:
     wire_settings: ClassVar[Mapping[str, tuple[str, Any]]]
 
     @pytest.fixture
-    def provider(self, transactional_db: None, seed: Callable[..., Any], upstream: Upstream) -> None:
-        """The default provider, made from a configuration file."""
+    def provider(self, transactional_db: None, settings: Settings, seed: Callable[..., Any], upstream: Upstream) -> None:
+        """The default provider, made from a configuration file. No other process changes it."""
+        settings.AI_MODELS = {**settings.AI_MODELS, "REVISION_POLL_SECONDS": 0}
         self.configure(seed, upstream.url)
 
     @pytest.fixture
     def reconfigure(self, provider: None, seed: Callable[..., Any], upstream: Upstream) -> Callable[..., Any]:
         """Seed the instance again with other settings: ``await reconfigure(apiKey="other")``."""
         return sync_to_async(lambda **changes: self.configure(seed, upstream.url, **changes))
+
+    def check_credential(self, request: Recorded) -> None:
+        """Assert that the request carries the instance's credential, where the vendor looks for it."""
+        raise NotImplementedError
 
     def configure(self, seed: Callable[..., Any], url: str, **changes: Any) -> None:
         """Seed the instance with these settings changed."""

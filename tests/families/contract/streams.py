@@ -43,8 +43,6 @@ LIMITS = {"total": 20.0, "first_chunk": 0.4, "chunk": 0.4}
 class Streams(Contract):
     """Faults in mid-stream, ends, and the forms that the same events can have."""
 
-    speaks_sse: ClassVar[bool] = True
-
     @pytest.mark.parametrize("fault", STREAM_FAULTS)
     async def test_a_fault_in_mid_stream_is_an_error_after_the_text(
         self, upstream: Upstream, fault: str, everything_logged: pytest.LogCaptureFixture
@@ -94,16 +92,6 @@ class Streams(Contract):
     def malformed(self, good: Reply) -> Reply:
         return faults.malformed_event(good, FIRST)
 
-    async def test_signs_of_life_are_no_progress(self, upstream: Upstream) -> None:
-        if not self.speaks_sse:
-            return
-        begun = faults.hang_after(self.vendor.stream("Hello"), FIRST)
-        comments = (b": still here\n\n", Wait(0.05)) * 200
-        upstream.always(replace(begun, pieces=(*tuple(begun.pieces)[:-1], *comments)))
-        error, text = await failure_of(streamed(timeout=LIMITS))
-        assert (error.code, text) == ("upstream_timeout", "Hello")
-        assert await upstream.await_closed()
-
     async def test_the_whole_call_has_a_limit_too(self, upstream: Upstream) -> None:
         good = self.vendor.stream(*["Hello"] * 200)
         upstream.always(replace(good, pieces=tuple(step for piece in good.pieces for step in (piece, Wait(0.05)))))
@@ -123,10 +111,20 @@ class Streams(Contract):
         upstream.script(good, faults.bytewise(good))
         assert await finish_of(streamed()) == await finish_of(streamed())
 
+
+class ServerSentEvents(Contract):
+    """For vendors whose streams are server-sent events."""
+
+    async def test_signs_of_life_are_no_progress(self, upstream: Upstream) -> None:
+        begun = faults.hang_after(self.vendor.stream("Hello"), FIRST)
+        comments = (b": still here\n\n", Wait(0.05)) * 200
+        upstream.always(replace(begun, pieces=(*tuple(begun.pieces)[:-1], *comments)))
+        error, text = await failure_of(streamed(timeout=LIMITS))
+        assert (error.code, text) == ("upstream_timeout", "Hello")
+        assert await upstream.await_closed()
+
     @pytest.mark.parametrize("newline", ["\n", "\r\n", "\r", "\n \r\n \r"], ids=["LF", "CRLF", "CR", "mixed"])
     async def test_every_form_of_server_sent_events_is_understood(self, upstream: Upstream, newline: str) -> None:
-        if not self.speaks_sse:
-            return
         good = self.vendor.stream("Hé", "llo ✓", reasoning=["We"])
         spoken = faults.sse_dialect(good, newline, bom=True, comments=True, multiline=True)
         upstream.script(good, spoken, faults.bytewise(spoken))
