@@ -23,11 +23,11 @@ ai:
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The package, installed by pip into a folder of its own."""
+    """The package, installed into a folder of its own."""
     target = tmp_path_factory.mktemp("site")
     subprocess.run(
-        [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index",
-         "--target", str(target), str(HERE / "echo_family")],
+        [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--offline", "--no-deps", "--no-build-isolation",
+         "--python", sys.executable, "--target", str(target), str(HERE / "echo_family")],
         check=True,
         stdin=subprocess.DEVNULL,
     )  # fmt: skip

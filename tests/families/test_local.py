@@ -57,7 +57,7 @@ async def test_equal_seeds_write_equal_texts() -> None:
 
 
 async def test_a_stream_gives_the_text_in_pieces() -> None:
-    stream = ai_models.astream_text("Count to ten.", max_output_tokens=24)
+    stream = ai_models.astream_text("Count to ten.", max_output_tokens=24, temperature=0.0)
     pieces = [piece async for piece in stream.text_stream]
     assert len(pieces) > 3
     assert "".join(pieces) == (await stream.response).text

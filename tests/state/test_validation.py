@@ -253,7 +253,7 @@ def test_the_system_checks_tell_the_same_with_level_id_and_hint(
 def test_the_checks_without_databases_make_no_query(write_config: WriteConfig) -> None:
     # Without the database mark, a query fails the test.
     write_config(VALID)
-    assert run_checks() == []
+    assert run_checks(tags=["ai_models"]) == []
 
 
 def test_credentials_that_do_not_open_are_an_error_of_the_database_check(

@@ -33,7 +33,8 @@ class Command(BaseCommand):
             plan = seed(config.current(), prune=prune, replace_credentials=replace_credentials, dry_run=dry_run)
         except ConfigurationError as error:
             raise CommandError(f"Nothing was changed.\n{error}") from None
-        self._print(plan, dry_run)
+        if options["verbosity"]:
+            self._print(plan, dry_run)
 
     def _print(self, plan: Plan, dry_run: bool) -> None:
         if str(plan):

@@ -49,9 +49,6 @@ class Vendor(Protocol):
     def error_in_stream(self, *deltas: str, message: str = ...) -> Reply: ...
 
 
-# litellm uses pydantic in ways that pydantic warns of; an error in its place would be one of litellm's in mid-call.
-@pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince211")
-@pytest.mark.filterwarnings("ignore:Item '.*' on TypedDict class:UserWarning")
 @pytest.mark.usefixtures("provider")
 class Contract:
     """What a family's test class says about its vendor.
