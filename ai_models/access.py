@@ -5,10 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from asgiref.sync import sync_to_async
+from django.db import DatabaseError
 
 from ai_models import registry
 from ai_models.capabilities import Capability
+from ai_models.exceptions import NotReady
 from ai_models.snapshot import InstanceFacts
+
+VIEW_PERMISSION = "ai_models.view_providerinstance"
+CHECK_PERMISSION = "ai_models.change_providerinstance"
+PERMISSIONS = (*(capability.permission for capability in Capability), VIEW_PERMISSION, CHECK_PERMISSION)
+"""Every permission that the service asks for."""
 
 
 def supported_by(facts: InstanceFacts) -> frozenset[Capability]:
@@ -18,7 +25,14 @@ def supported_by(facts: InstanceFacts) -> frozenset[Capability]:
 
 
 async def may(user: Any, permission: str) -> bool:
-    """Whether the user holds a permission."""
-    if hasattr(user, "ahas_perm"):
-        return bool(await user.ahas_perm(permission))
-    return bool(await sync_to_async(user.has_perm)(permission))
+    """Whether the user holds a permission.
+
+    Raises:
+        NotReady: the database cannot be asked.
+    """
+    try:
+        if hasattr(user, "ahas_perm"):
+            return bool(await user.ahas_perm(permission))
+        return bool(await sync_to_async(user.has_perm)(permission))
+    except DatabaseError:
+        raise NotReady("The user's permissions cannot be read from the database.") from None

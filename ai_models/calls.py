@@ -32,8 +32,14 @@ LONGEST_WAIT = 60.0
 
 _FIRST_BACKOFF = 0.5
 _LONGEST_BACKOFF = 8.0
-# The provider did the work and would be paid for it again.
-_NOT_REPEATED = (UpstreamInvalidResponse, NoObjectGenerated)
+
+
+class _OutOfTime(UpstreamTimeout):
+    """A limit of the call itself ran out."""
+
+
+# The provider did the work and would be paid for it again, or the call's time is over.
+_NOT_REPEATED = (UpstreamInvalidResponse, NoObjectGenerated, _OutOfTime)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,27 +90,35 @@ async def chunks(start: Callable[[], AsyncGenerator[Chunk]], limits: Limits) -> 
     """
     end = time.monotonic() + limits.total
 
-    async def open_stream() -> tuple[AsyncGenerator[Chunk], Chunk | None]:
+    async def open_stream() -> tuple[AsyncGenerator[Chunk], Chunk | None, float]:
         stream = start()
         try:
-            return stream, await _progress(stream, min(end, time.monotonic() + limits.first_chunk))
+            until = min(end, time.monotonic() + limits.first_chunk)
+            return stream, await _next(stream, until), until
         except BaseException:
             await stream.aclose()
             raise
 
-    stream, piece = await attempts(open_stream, limits)
+    stream, piece, until = await attempts(open_stream, limits)
     async with aclosing(stream):
         while piece is not None:
+            if _is_progress(piece):
+                until = min(end, time.monotonic() + limits.chunk)
             yield piece
-            piece = await _progress(stream, min(end, time.monotonic() + limits.chunk))
+            piece = await _next(stream, until)
 
 
-async def _progress(stream: AsyncGenerator[Chunk], end: float) -> Chunk | None:
-    """The next chunk that carries something, ``None`` after the last. Empty chunks do not extend the time."""
-    while (piece := await _within(end, lambda: anext(stream, None))) is not None:
-        if piece.text or piece.reasoning or piece.tool_calls or piece.finish_reason or piece.usage:
+async def _next(stream: AsyncGenerator[Chunk], until: float) -> Chunk | None:
+    """The next chunk that carries something, ``None`` after the last."""
+    while (piece := await _within(until, lambda: anext(stream, None))) is not None:
+        if _is_progress(piece) or piece.usage:
             return piece
     return None
+
+
+def _is_progress(piece: Chunk) -> bool:
+    """Whether the answer came further; signs of life and figures alone do not extend the time."""
+    return bool(piece.text or piece.reasoning or piece.tool_calls or piece.finish_reason)
 
 
 async def _within(end: float, call: Callable[[], Awaitable[T]]) -> T:
@@ -118,7 +132,7 @@ async def _within(end: float, call: Callable[[], Awaitable[T]]) -> T:
     except AIModelsError as error:
         raise error.with_traceback(None) from None
     except TimeoutError:
-        raise UpstreamTimeout("The provider did not answer in time.") from None
+        raise _OutOfTime("The provider did not answer in time.") from None
     except Exception as error:
         # Where it happened, without its text, which could hold anything.
         logger.error("A provider family failed with %s:\n%s", type(error).__name__, "".join(format_tb(error.__traceback__)))

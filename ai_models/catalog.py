@@ -11,16 +11,14 @@ from asgiref.sync import sync_to_async
 from django.db import DatabaseError
 
 from ai_models import calls, connections, gates, registry, resolution, store
-from ai_models.access import may, supported_by
+from ai_models.access import CHECK_PERMISSION, VIEW_PERMISSION, may, supported_by
 from ai_models.capabilities import Capability
 from ai_models.exceptions import AIModelsError, InvalidRequest, NotReady, PermissionDenied, ProviderNotFound
 from ai_models.models import ProviderInstance
+from ai_models.resolution import NO_PROVIDER
 from ai_models.serialization import validate
 from ai_models.snapshot import CheckState, InstanceFacts, Snapshot
 from ai_models.types import Health, ResolveRequest
-
-CHECK_PERMISSION = "ai_models.change_providerinstance"
-_VIEW_PERMISSION = "ai_models.view_providerinstance"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -236,7 +234,7 @@ async def _require_any(user: Any) -> None:
     """Whoever may use anything, or look at providers, may know which there are."""
     if user is None:
         return
-    for permission in (*(capability.permission for capability in Capability), _VIEW_PERMISSION):
+    for permission in (*(capability.permission for capability in Capability), VIEW_PERMISSION):
         if await may(user, permission):
             return
     raise PermissionDenied("You may not use any capability, nor view providers.")
@@ -244,7 +242,7 @@ async def _require_any(user: Any) -> None:
 
 def _facts(snapshot: Snapshot, name: str) -> InstanceFacts:
     if name not in snapshot.instances:
-        raise ProviderNotFound("There is no provider of this name.")
+        raise ProviderNotFound(NO_PROVIDER)
     return snapshot.instances[name]
 
 

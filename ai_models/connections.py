@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 
 from ai_models import registry, store
 from ai_models.families.base import Family
-from ai_models.snapshot import InstanceFacts
+from ai_models.snapshot import InstanceFacts, Snapshot
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +29,8 @@ class _Entry:
 
 _lock = threading.Lock()
 _entries: dict[str, _Entry] = {}
+_followed: Snapshot | None = None
+_inherited: list[dict[str, _Entry]] = []
 
 
 @asynccontextmanager
@@ -41,9 +44,9 @@ async def connected(facts: InstanceFacts) -> AsyncIterator[Family]:
         CredentialUnavailable: the credential cannot be opened.
     """
     entry, replaced = _borrow(facts)
-    if replaced is not None:
-        await _close(replaced)
     try:
+        if replaced is not None:
+            await _close(replaced)
         yield entry.family
     finally:
         with _lock:
@@ -68,27 +71,28 @@ def _borrow(facts: InstanceFacts) -> tuple[_Entry, _Entry | None]:
         return entry, replaced
 
 
-async def forget(present: frozenset[str]) -> None:
-    """Close the connections of instances that no longer exist.
-
-    Args:
-        present: ids of those that do.
-    """
-    with _lock:
-        gone = [_entries.pop(identity) for identity in list(_entries) if identity not in present]
-        for entry in gone:
-            entry.retired = True
-    for entry in gone:
-        if entry.calls == 0:
-            await _close(entry)
+async def follow(snapshot: Snapshot) -> None:
+    """Close the connections of instances that are gone or switched off since the last snapshot."""
+    global _followed
+    if snapshot is _followed:
+        return
+    _followed = snapshot
+    present = {facts.id for facts in snapshot.instances.values() if facts.enabled and not facts.orphaned}
+    await _retire([identity for identity in list(_entries) if identity not in present])
 
 
 async def aclose() -> None:
-    """Close every connection, also those in use; the next call connects anew."""
+    """Close every connection, those in use after their last call; the next call connects anew."""
+    await _retire(list(_entries))
+
+
+async def _retire(identities: list[str]) -> None:
     with _lock:
-        entries = list(_entries.values())
-        _entries.clear()
-    for entry in entries:
+        entries = [entry for identity in identities if (entry := _entries.pop(identity, None)) is not None]
+        for entry in entries:
+            entry.retired = True
+        idle = [entry for entry in entries if entry.calls == 0]
+    for entry in idle:
         await _close(entry)
 
 
@@ -97,3 +101,14 @@ async def _close(entry: _Entry) -> None:
         await entry.family.aclose()
     except Exception as error:  # a family that cannot close must not fail the call that noticed
         logger.warning("A connection of family %s failed to close: %s", entry.family.type, type(error).__name__)
+
+
+def _start_over() -> None:
+    """A forked process makes connections of its own. The parent's are kept, so that nothing here closes them."""
+    global _entries, _lock
+    _inherited.append(_entries)
+    _entries, _lock = {}, threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_start_over)

@@ -77,7 +77,7 @@ def _enabled(facts: InstanceFacts, capability: Capability, supported: frozenset[
         return ProviderDisabled(
             f"Provider {facts.name} is no longer in the configuration file.", config_path=f"ai.providers.{facts.name}"
         )
-    return None if facts.enabled else ProviderDisabled(f"Provider {facts.name} is switched off by an administrator.")
+    return None if facts.enabled else ProviderDisabled(f"Provider {facts.name} is disabled. An administrator can enable it.")
 
 
 def _supported(facts: InstanceFacts, capability: Capability, supported: frozenset[Capability]) -> AIModelsError | None:

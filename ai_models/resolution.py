@@ -19,6 +19,8 @@ from ai_models.capabilities import Capability
 from ai_models.exceptions import CapabilityNotEnabled, InvalidRequest, ProviderNotFound
 from ai_models.snapshot import InstanceFacts, Snapshot
 
+NO_PROVIDER = "There is no provider instance of this name. Names are those below ai.providers; their case counts."
+
 Rule = Literal["provider-and-model", "provider-only", "neither", "model-only"]
 
 
@@ -95,4 +97,4 @@ def _instance(snapshot: Snapshot, provider: str | None) -> InstanceFacts:
     try:
         return snapshot.instances[name]
     except KeyError:
-        raise ProviderNotFound("There is no provider of this name. Its names are listed by GET providers.") from None
+        raise ProviderNotFound(NO_PROVIDER) from None

@@ -79,7 +79,7 @@ def _step(given: Any, part: int | str) -> tuple[Any, bool]:
 
 
 def to_json(value: Any) -> Any:
-    """A result as JSON data: camelCase names, absent where a field is optional and unset, base64 for bytes."""
+    """A result as JSON data, by camelCase names; what is unknown or unset is ``None``."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {to_camel_cached(f.name): to_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, list | tuple):

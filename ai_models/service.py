@@ -6,6 +6,7 @@ All are async; :mod:`ai_models` also has a sync twin of each. Every error is an 
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -80,6 +81,10 @@ _REFUSED_HEADERS = frozenset(
 )  # fmt: skip
 
 
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
+_HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
+
+
 @dataclass(frozen=True, slots=True)
 class Call(Generic[R]):
     """A request that may go out: validated, resolved, and through every gate.
@@ -149,8 +154,8 @@ async def aembed(value: str | None = None, /, *, user: Any = None, **request: Un
         user: enforce this user's permissions; without one the caller is trusted.
         request: see :class:`~ai_models.types.EmbedRequest`.
     """
-    given = {**request, "value": value} if value is not None else dict(request)
-    call = await _prepare(Capability.EMBEDDINGS, EmbedRequest, _one_of(given, "value", "values"), user)
+    given = _one_of(_with(request, "value", value), "value", "values")
+    call = await _prepare(Capability.EMBEDDINGS, EmbedRequest, given, user)
     values = call.request.get("values") or [call.request["value"]]
     call = replace(call, request={**call.request, "values": values})
     async with _connected(call) as family:
@@ -197,6 +202,7 @@ async def _prepare(capability: Capability, kind: type[R], request: Mapping[str, 
     if user is not None:
         gates.require((gates.permission(capability, await may(user, capability.permission)),))
     snapshot = await store.acurrent()
+    await connections.follow(snapshot)
     target = resolve(snapshot, capability, validated.get("provider"), validated.get("model"))
     gates.require(gates.verdicts(target.facts, capability, supported_by(target.facts)))
     return Call(target.facts, target.require_model(), _is_named(target), validated, calls.Limits.of(validated))
@@ -208,7 +214,7 @@ def _connected(call: Call[Any]) -> AbstractAsyncContextManager[Family]:
 
 async def _supported(call: Call[R], family: Family) -> tuple[Call[R], tuple[Warning, ...]]:
     """The call without the settings that its model cannot honour, and a warning for each."""
-    supported = await family.supported_settings(call.model)
+    supported = await calls.attempts(lambda: family.supported_settings(call.model), replace(call.limits, max_retries=0))
     given = TEXT_SETTINGS & call.request.keys()
     unsupported = tuple(sorted(given - supported)) if supported is not None else ()
     _refuse_unsupported(unsupported)
@@ -261,8 +267,16 @@ def _is_named(target: Target) -> bool:
 
 
 def _prompted(prompt: str | None, request: Mapping[str, Any]) -> dict[str, Any]:
-    given = dict(request) if prompt is None else {**request, "prompt": prompt}
-    return _one_of(given, "prompt", "messages")
+    return _one_of(_with(request, "prompt", prompt), "prompt", "messages")
+
+
+def _with(request: Mapping[str, Any], name: str, positional: Any) -> dict[str, Any]:
+    """The request with its positional argument under its name."""
+    if positional is None:
+        return dict(request)
+    if request.get(name) is not None:
+        raise InvalidRequest(f"{name}: it is given twice, by position and by name")
+    return {**request, name: positional}
 
 
 def _one_of(request: dict[str, Any], first: str, second: str) -> dict[str, Any]:
@@ -272,6 +286,8 @@ def _one_of(request: dict[str, Any], first: str, second: str) -> dict[str, Any]:
 
 
 def _check_headers(headers: Mapping[str, str]) -> None:
+    if not all(_HEADER_NAME.fullmatch(name) and _HEADER_VALUE.fullmatch(value) for name, value in headers.items()):
+        raise InvalidRequest("headers: a name or a value has characters that HTTP headers cannot have")
     refused = sorted(name for name in headers if name.lower() in _REFUSED_HEADERS or name.lower().startswith("x-amz-"))
     if refused:
         raise InvalidRequest(f"headers: {', '.join(refused)} cannot be set; they belong to the instance")

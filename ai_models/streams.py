@@ -67,9 +67,9 @@ class TextStream:
 
     async def aclose(self) -> None:
         """End the stream and its upstream call. Does nothing when it ended already."""
-        self._closing = True
-        if self._puller is not None:
+        if self._puller is not None and not self._closing:
             self._puller.cancel()  # it notices that only the stream is meant, see _pull
+        self._closing = True
         async with self._lock:
             await self._events.aclose()
             if not self._ended():

@@ -12,9 +12,11 @@ from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
 from django.core.exceptions import SynchronousOnlyOperation
+from django.db import DatabaseError
 
 from ai_models import store
-from ai_models.capabilities import Capability
+from ai_models.access import PERMISSIONS
+from ai_models.exceptions import NotReady
 from ai_models.observation import deferred
 from ai_models.streams import SyncTextStream, TextStream
 
@@ -29,7 +31,10 @@ class CheckedUser:
     """A user whose permissions were looked up in the caller's thread, on the caller's database connection."""
 
     def __init__(self, user: Any) -> None:
-        self._held = {capability.permission for capability in Capability if user.has_perm(capability.permission)}
+        try:
+            self._held = {permission for permission in PERMISSIONS if user.has_perm(permission)}
+        except DatabaseError:
+            raise NotReady("The user's permissions cannot be read from the database.") from None
 
     async def ahas_perm(self, permission: str) -> bool:
         return permission in self._held

@@ -19,6 +19,9 @@ logger = logging.getLogger(__name__)
 KEEP_ALIVE_SECONDS = 15.0
 """A comment is sent after this long without an event, so that proxies leave a waiting connection open."""
 
+STALL_SECONDS = 30.0
+"""A client that takes nothing for so long is cut off, so that it does not hold the provider's connection."""
+
 DONE = b"data: [DONE]\n\n"
 
 WINDOW = 64
@@ -86,7 +89,7 @@ async def respond(stream: Stream) -> StreamingHttpResponse:
 
 async def _body(stream: Stream, first: events.Event, rest: AsyncIterator[events.Event]) -> AsyncIterator[bytes]:
     window: asyncio.Queue[events.Event] = asyncio.Queue(WINDOW)
-    pump = asyncio.create_task(_pump(rest, window))
+    pump = asyncio.create_task(_pump(stream, rest, window))
     event = first
     try:
         yield encode(event)
@@ -106,11 +109,17 @@ async def _body(stream: Stream, first: events.Event, rest: AsyncIterator[events.
         await stream.aclose()
 
 
-async def _pump(rest: AsyncIterator[events.Event], window: asyncio.Queue[events.Event]) -> None:
+async def _pump(stream: Stream, rest: AsyncIterator[events.Event], window: asyncio.Queue[events.Event]) -> None:
     """Move events into the window. Waiting on a queue can time out without harm; waiting on a generator cannot."""
     try:
         async for event in rest:
-            await window.put(event)
+            async with asyncio.timeout(STALL_SECONDS):
+                await window.put(event)
+    except TimeoutError:
+        await stream.aclose()
+        while not window.empty():
+            window.get_nowait()
+        window.put_nowait(events.Abort())
     except Exception:
         logger.exception("A stream broke without telling why")
         await window.put(events.Error(Internal("The stream failed because of a fault in this service.")))

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from adrf.requests import AsyncRequest
 from adrf.views import APIView
+from django.core.handlers.asgi import ASGIRequest
 from django.db import close_old_connections, transaction
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
@@ -24,7 +25,7 @@ from ai_models.api import errors, openapi, operations, requestid, sse, ui_messag
 from ai_models.api.operations import Call, ModelList, Operation, ProviderList
 from ai_models.api.parsers import StrictJSONParser
 from ai_models.capabilities import Capability
-from ai_models.exceptions import InvalidRequest
+from ai_models.exceptions import InvalidRequest, UnsupportedFunctionality
 from ai_models.serialization import to_json, validate
 
 INLINE_BYTES = 64 * 1024
@@ -141,6 +142,8 @@ class StreamTextView(View):
     operation = operations.STREAM_TEXT
 
     async def post(self, request: JSONRequest) -> HttpResponseBase:
+        if not isinstance(request._request, ASGIRequest):
+            raise UnsupportedFunctionality("Streams need an ASGI server such as uvicorn; this one is WSGI.", remedy="admin")
         body = ui_messages.to_request(await request.json())
         fields = validate(cast(type[dict[str, Any]], self.operation.request), body, json_names=True)
         return await sse.respond(service.astream_text(user=request.user, **fields))

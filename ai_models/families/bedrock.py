@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any
@@ -29,6 +30,8 @@ class Bedrock(Translated):
         fields.ConfigField(name="baseURL", help="Where the runtime API is; the region's own endpoint when absent.", kind="url"),
     )
     capabilities = Translated.capabilities | {Capability.EMBEDDINGS}
+    # A model id, an inference profile's id, or the ARN of one of them.
+    model_name = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]*|arn:aws[a-z-]*:bedrock:[A-Za-z0-9:/._-]+")
     ambient_credentials = True
     litellm_provider = "bedrock"
     provider_options = frozenset({"guardrailConfig", "performanceConfig", "serviceTier", "additionalModelRequestFields"})

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ai_models.destinations import DestinationPolicy
-from ai_models.exceptions import InvalidRequest, ModelNotFound, NotReady
+from ai_models.exceptions import InvalidRequest, ModelNotFound, NotReady, UnsupportedFunctionality
 from ai_models.families import fields
 from ai_models.families.base import Connection, SettingProblem
 from ai_models.families.openai_protocol import OpenAIProtocol
@@ -129,6 +129,12 @@ class Local(OpenAIProtocol):
         await super().aclose()
         await asyncio.to_thread(self._stop_server)
 
+    def _body(self, model: str, request: TextRequest) -> dict[str, Any]:
+        parts = (part for message in request.get("messages", ()) for part in message["content"] if not isinstance(part, str))
+        if any(part["type"] == "file" for part in parts):
+            raise UnsupportedFunctionality("The local family reads text only; a message has a file.")
+        return super()._body(model, request)
+
     async def _start(self, model: str | None) -> None:
         if model is not None:
             _require_name(model, self._model_name())
@@ -150,6 +156,8 @@ class Local(OpenAIProtocol):
             parameters.hostnames, parameters.port, parameters.api_keys = ["127.0.0.1"], 0, [key]
             parameters.ui = parameters.endpoint_slots = parameters.endpoint_props = parameters.warmup = False
             parameters.verbosity = -1
+            # Threads that wait sleep: spinning, they would take the processor from the rest of this process.
+            parameters.cpuparams.poll = parameters.cpuparams_batch.poll = 0
             try:
                 server = xllamacpp.Server(parameters)
             except RuntimeError:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any, ClassVar
 
 from ai_models.capabilities import Capability
+from ai_models.exceptions import InvalidRequest
 from ai_models.families.base import Connection, Family
 from ai_models.transports import chat
 from ai_models.transports.litellm import LiteLLMTransport
@@ -18,7 +20,9 @@ from ai_models.types import (
     EmbedRequest,
     EmbedResult,
     FinishReason,
+    Message,
     ObjectRequest,
+    Part,
     TextRequest,
     TextResult,
     Warning,
@@ -43,6 +47,9 @@ class Translated(Family):
 
     no_usage: ClassVar[Mapping[str, int]]
     """Usage of nothing, in the vendor's words."""
+
+    model_name: ClassVar[re.Pattern[str]] = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]*")
+    """What a model's name looks like."""
 
     top_k: ClassVar[bool] = True
     """Whether models of this vendor sample with ``top_k``, which OpenAI's format does not have."""
@@ -99,21 +106,42 @@ class Translated(Family):
         body: dict[str, Any] = {"input": request["values"]}
         if "dimensions" in request:
             body["dimensions"] = request["dimensions"]
+        self._check_model(model)
         arguments = await self.arguments(model, Capability.EMBEDDINGS)
         return await self.transport.embed(body, {**arguments, **_headers(arguments, request)})
+
+    async def warm_up(self) -> None:
+        await self.transport.warm_up()
 
     async def aclose(self) -> None:
         await self.transport.aclose()
 
+    def _check_model(self, model: str) -> None:
+        """litellm reads routes out of model names, and puts them into addresses; a name is only ever a name.
+
+        Raises:
+            InvalidRequest: it is not one.
+        """
+        if not self.model_name.fullmatch(model) or ".." in model:
+            raise InvalidRequest(f"model: this is not the name of a model of {self.label}")
+
     def _body(self, request: TextRequest) -> dict[str, Any]:
+        if any("url" in part for message in request.get("messages", ()) for part in _parts(message)):
+            raise InvalidRequest(f"messages: {self.label} is given files by their data only; this server fetches no url")
         return {"messages": chat.messages(request), **chat.settings(request), **self._options(request)}
 
     async def _call(self, model: str, request: TextRequest) -> dict[str, Any]:
+        self._check_model(model)
         arguments = await self.arguments(model, Capability.TEXT_GENERATION)
         return {**arguments, **_headers(arguments, request)}
 
     def _options(self, request: TextRequest) -> Mapping[str, Any]:
         return self.allowed_options(request.get("provider_options", {}).get(self.type, {}))
+
+
+def _parts(message: Message) -> list[Part]:
+    content = message["content"]
+    return content if isinstance(content, list) else []
 
 
 def _headers(arguments: Mapping[str, Any], request: Mapping[str, Any]) -> dict[str, Any]:

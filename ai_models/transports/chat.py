@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ai_models import jsontext
 from ai_models.exceptions import InvalidRequest, UpstreamInvalidResponse
 from ai_models.types import (
     Chunk,
@@ -120,14 +122,14 @@ def text_result(payload: Mapping[str, Any]) -> TextResult:
         text = clean(message.get("content") or "")
         reasoning = clean(_reasoning(message))
         calls = tuple(_tool_call(call) for call in message.get("tool_calls") or ())
+        raw = _name(choice.get("finish_reason"))
     except (KeyError, IndexError, TypeError, AttributeError):
         raise UpstreamInvalidResponse("The provider's answer is not a chat completion.") from None
-    raw = choice.get("finish_reason")
     return TextResult(
         text=text,
         reasoning_text=reasoning or None,
         tool_calls=calls,
-        finish_reason=FINISH_REASONS.get(raw, "other"),
+        finish_reason=FINISH_REASONS.get(raw or "", "other"),
         raw_finish_reason=raw,
         usage=usage(payload.get("usage")),
         response=response_info(payload),
@@ -143,7 +145,7 @@ def chunk(payload: Mapping[str, Any]) -> Chunk:
     try:
         choice: Mapping[str, Any] = (payload.get("choices") or ({},))[0]
         delta = choice.get("delta") or {}
-        raw = choice.get("finish_reason")
+        raw = _name(choice.get("finish_reason"))
         reported = payload.get("usage")
         return Chunk(
             text=clean(delta.get("content") or ""),
@@ -169,6 +171,8 @@ def embeddings(payload: Mapping[str, Any], expected: int) -> EmbedResult:
         for position, item in enumerate(payload["data"]):
             vectors[item.get("index", position)] = [float(number) for number in item["embedding"]]
         ordered = [vectors[index] for index in range(expected)]
+        if not all(vector and all(map(math.isfinite, vector)) for vector in ordered):
+            raise ValueError
     except (KeyError, TypeError, ValueError, AttributeError):
         raise UpstreamInvalidResponse("The provider's answer is not a list of embeddings.") from None
     reported = payload.get("usage")
@@ -210,23 +214,25 @@ def clean(text: object) -> str:
     """
     if not isinstance(text, str):
         raise TypeError("not a text")
-    if text.isascii() and "\0" not in text:
-        return text
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").replace("\0", "\ufffd")
+    return jsontext.clean(text)
 
 
 def tool_call(identity: str, name: str, arguments: str) -> ToolCall:
     """A complete tool call; arguments that are not JSON are passed on as text."""
     try:
-        return ToolCall(tool_call_id=identity, tool_name=name, input=json.loads(arguments or "{}"))
-    except (ValueError, RecursionError):
+        return ToolCall(tool_call_id=identity, tool_name=name, input=jsontext.loads(arguments or "{}"))
+    except ValueError:
         return ToolCall(tool_call_id=identity, tool_name=name, input=arguments, invalid=True)
 
 
 def response_info(payload: Mapping[str, Any]) -> ResponseInfo:
     """The provider's id and model name, where they are texts."""
-    identity, model = payload.get("id"), payload.get("model")
-    return ResponseInfo(id=identity if isinstance(identity, str) else None, model=model if isinstance(model, str) else None)
+    return ResponseInfo(id=_name(payload.get("id")), model=_name(payload.get("model")))
+
+
+def _name(value: object) -> str | None:
+    """A name in an answer, where it is one."""
+    return clean(value) if isinstance(value, str) else None
 
 
 def _rest(total: int | None, *parts: int | None) -> int | None:
@@ -249,7 +255,7 @@ def _tool(tool: Tool) -> dict[str, Any]:
 
 def _tool_call(call: Mapping[str, Any]) -> ToolCall:
     function = call["function"]
-    return tool_call(str(call.get("id") or ""), str(function["name"]), function.get("arguments") or "")
+    return tool_call(_name(call.get("id")) or "", clean(function["name"]), clean(function.get("arguments") or ""))
 
 
 def _tool_delta(position: int, call: Mapping[str, Any]) -> ToolCallDelta:
@@ -257,8 +263,8 @@ def _tool_delta(position: int, call: Mapping[str, Any]) -> ToolCallDelta:
     index = call.get("index")
     return ToolCallDelta(
         index=index if isinstance(index, int) else position,
-        id=call.get("id"),
-        name=function.get("name"),
+        id=_name(call.get("id")),
+        name=_name(function.get("name")),
         arguments=clean(function.get("arguments") or ""),
     )
 
@@ -331,4 +337,10 @@ def _user_part(part: Part) -> dict[str, Any]:
 
 
 def _base64(data: bytes | str) -> str:
-    return base64.b64encode(data).decode() if isinstance(data, bytes) else data
+    if isinstance(data, bytes):
+        return base64.b64encode(data).decode()
+    try:
+        base64.b64decode(data, validate=True)
+    except ValueError:
+        raise InvalidRequest("messages: the data of a file part is not base64") from None
+    return data

@@ -8,19 +8,18 @@ It uses nothing of the environment: no proxy, no netrc, no cookies.
 from __future__ import annotations
 
 import asyncio
-import json
 import socket
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import cache
 from typing import Any, TypeVar
-from weakref import WeakKeyDictionary
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
+from ai_models import jsontext
 from ai_models.conf import conf
 from ai_models.destinations import DestinationBlocked, DestinationPolicy, literal_address
 from ai_models.exceptions import AIModelsError, UpstreamError, UpstreamInvalidResponse, UpstreamTimeout
@@ -29,13 +28,15 @@ from ai_models.transports.sse import Decoder, ServerSentEvent
 
 CONNECT_SECONDS = 10.0
 LINGER_SECONDS = 1.0
-"""How long a stream may stay silent after the provider said that it finished."""
+"""How long a stream is still read after the provider said that it finished: usage may follow."""
 
 DRAIN_SECONDS = 0.05
 """How long the end of a body is waited for after its last event; it mostly comes in the same packet."""
 
 _ERROR_BYTES = 64 * 1024
 _T = TypeVar("_T")
+
+_HEADERS = {"user-agent": "django-ai-models", "accept": "*/*"}
 
 JSON = "application/json"
 EVENT_STREAM = "text/event-stream"
@@ -46,9 +47,7 @@ class Client:
 
     def __init__(self, destinations: DestinationPolicy) -> None:
         self._destinations = destinations
-        self._sessions: WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[aiohttp.ClientSession, AsyncGenerator[None]]] = (
-            WeakKeyDictionary()
-        )
+        self._sessions: dict[asyncio.AbstractEventLoop, tuple[aiohttp.ClientSession, AsyncGenerator[None]]] = {}
 
     @asynccontextmanager
     async def open(
@@ -78,7 +77,7 @@ class Client:
                 self._destinations.check_address(target.host or "", target.port or 0, address)
             session = await self._session()
             return await session.request(
-                method, target, headers={**headers, "accept-encoding": "identity"}, data=body, allow_redirects=False
+                method, target, headers={**_HEADERS, **headers, "accept-encoding": "identity"}, data=body, allow_redirects=False
             )
         except (aiohttp.ClientError, DestinationBlocked, OSError, ValueError) as error:
             raise _connection_fault(error) from None
@@ -100,6 +99,8 @@ class Client:
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
                 skip_auto_headers=("User-Agent", "Accept", "Content-Type"),
             )
+            for ended in [other for other in self._sessions if other.is_closed()]:
+                del self._sessions[ended]
             guard = _closed_with_its_loop(session)
             await anext(guard)
             self._sessions[loop] = (session, guard)
@@ -200,8 +201,8 @@ def parse_object(data: bytes | str) -> dict[str, Any]:
     if isinstance(data, bytes):
         data = data.decode("utf-8-sig", "replace")
     try:
-        payload = json.loads(data)
-    except (ValueError, RecursionError):
+        payload = jsontext.loads(data, lenient=True)
+    except ValueError:
         raise UpstreamInvalidResponse("The provider's answer is not valid JSON.") from None
     if not isinstance(payload, dict):
         raise UpstreamInvalidResponse("The provider's answer is not a JSON object.")
@@ -247,14 +248,40 @@ async def _drain(response: aiohttp.ClientResponse) -> None:
 
 
 class Completion:
-    """Whether a stream's generation is complete, which is not the same as the stream's end."""
+    """Whether a stream's generation is complete, which is not the same as the stream's end; and how much of it was read.
+
+    Attributes:
+        until: when the stream is over whatever it still sends, on the event loop's clock; ``None`` before completion.
+    """
 
     def __init__(self) -> None:
-        self.reached = False
+        self.until: float | None = None
+        self._left = conf().MAX_RESPONSE_BYTES
+
+    @property
+    def reached(self) -> bool:
+        """Whether the provider said that it finished."""
+        return self.until is not None
 
     def note(self, last: bool) -> None:
         """Take in what an event says; once complete stays complete."""
-        self.reached = self.reached or last
+        if last and self.until is None:
+            self.until = asyncio.get_running_loop().time() + LINGER_SECONDS
+
+    def over(self) -> bool:
+        """Whether nothing more is waited for."""
+        return self.until is not None and asyncio.get_running_loop().time() >= self.until
+
+    def count(self, piece: bytes) -> bytes:
+        """Take a piece into account.
+
+        Raises:
+            UpstreamInvalidResponse: the stream is larger than allowed.
+        """
+        self._left -= len(piece)
+        if self._left < 0:
+            raise UpstreamInvalidResponse("The provider's stream is larger than allowed.", retryable=False)
+        return piece
 
     def require(self) -> None:
         """Refuse a stream that ended before it was.
@@ -272,10 +299,12 @@ def incomplete() -> UpstreamInvalidResponse:
 
 
 async def next_piece(response: aiohttp.ClientResponse, completion: Completion) -> bytes:
-    """The next bytes of a stream, none at its end. After completion, silence and a broken connection are its end too."""
+    """The next bytes of a stream, none at its end. Soon after completion, and where the connection breaks then, it ends too."""
+    if completion.over():
+        return b""
     try:
-        async with asyncio.timeout(LINGER_SECONDS if completion.reached else None):
-            return await guarded(response.content.readany())
+        async with asyncio.timeout_at(completion.until):
+            return completion.count(await guarded(response.content.readany()))
     except (TimeoutError, AIModelsError):
         if completion.reached:
             return b""

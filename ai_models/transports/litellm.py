@@ -52,10 +52,14 @@ class LiteLLMTransport:
         self._vendor = vendor
         self._supported: dict[str, frozenset[str]] = {}
 
+    async def warm_up(self) -> None:
+        """Import litellm, which takes seconds, without holding up the event loop."""
+        await asyncio.to_thread(_litellm_handler)
+
     async def supported_parameters(self, model: str) -> frozenset[str]:
         """Names of OpenAI's parameters that litellm can translate for the model."""
         if model not in self._supported:
-            await asyncio.to_thread(warm_up)  # the import takes seconds; the event loop does not wait for it
+            await self.warm_up()
             known = _litellm().get_supported_openai_params(model=model, custom_llm_provider=self._provider)
             self._supported[model] = frozenset(known or ())
         return self._supported[model]
@@ -184,8 +188,3 @@ def _litellm_handler() -> type[Any]:
     from litellm.llms.custom_httpx.http_handler import AsyncHTTPHandler
 
     return AsyncHTTPHandler
-
-
-def warm_up() -> None:
-    """Import litellm now, from a background thread, so that no caller waits for it."""
-    _litellm_handler()

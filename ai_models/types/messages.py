@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Required
 
-from pydantic import BeforeValidator, ConfigDict, Field, with_config
+from pydantic import BeforeValidator, ConfigDict, Field, JsonValue, with_config
 from pydantic.alias_generators import to_camel
 from typing_extensions import TypedDict
 
@@ -27,7 +27,7 @@ class TextPart(TypedDict):
 class FilePart(TypedDict, total=False):
     """A file in a message: its bytes (base64 in JSON) or an address that only the provider fetches."""
 
-    type: Literal["file"]
+    type: Required[Literal["file"]]
     media_type: Annotated[str, Field(pattern=r"^[\w.+-]+/[\w.+*-]+$", description="IANA media type, image/png.")]
     data: Annotated[bytes | str, Field(description="The bytes; base64 in JSON.")]
     url: Annotated[str, Field(pattern=r"^https?://", description="Fetched by the provider, never by this server.")]
@@ -49,7 +49,7 @@ class ToolCallPart(TypedDict):
     type: Literal["tool-call"]
     tool_call_id: str
     tool_name: str
-    input: Any
+    input: JsonValue
 
 
 @with_config(JSON_CONFIG)
@@ -59,7 +59,7 @@ class ToolResultPart(TypedDict):
     type: Literal["tool-result"]
     tool_call_id: str
     tool_name: str
-    output: Any
+    output: JsonValue
 
 
 def _as_part(value: Any) -> Any:
@@ -93,9 +93,9 @@ class Message(TypedDict):
 class Tool(TypedDict, total=False):
     """A tool the model may ask for. It is passed through; nothing is executed here."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+    name: Required[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]]
     description: str
-    input_schema: Annotated[dict[str, Any], Field(description="JSON Schema of the tool's input.")]
+    input_schema: Annotated[dict[str, JsonValue], Field(description="JSON Schema of the tool's input.")]
 
 
 @with_config(JSON_CONFIG)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, with_config
+from pydantic import Field, JsonValue, with_config
 from pydantic.json_schema import SkipJsonSchema
 from typing_extensions import TypedDict
 
@@ -29,7 +29,7 @@ class ModelRequest(TypedDict, total=False):
     provider: Annotated[str, Field(min_length=1, max_length=64, description="Instance name; the default provider when absent.")]
     model: Annotated[str, Field(min_length=1, max_length=256, description="Model or alias; the default model when absent.")]
     provider_options: Annotated[
-        dict[str, dict[str, Any]],
+        dict[str, dict[str, JsonValue]],
         Field(description='Vendor settings by family: {"openai": {"service_tier": "flex"}}. Unknown settings are refused.'),
     ]
     timeout: Annotated[Annotated[float, Field(gt=0)] | Timeout, Field(description="Seconds for the whole call, or limits.")]

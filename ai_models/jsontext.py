@@ -1,0 +1,49 @@
+"""JSON that others wrote, read so that it can be stored and written again: what no JSON or UTF-8 can carry does not get in."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+DEEPEST = 100
+
+
+def loads(text: str, *, lenient: bool = False) -> Any:
+    """Decode JSON.
+
+    Lone surrogates and NUL in text become U+FFFD, since neither UTF-8 nor every database takes them.
+
+    Args:
+        lenient: NaN and Infinity, which JSON does not have, become ``None`` instead of an error.
+
+    Raises:
+        ValueError: it is not JSON, or nested deeper than :data:`DEEPEST`.
+    """
+    try:
+        return _plain(json.loads(text), DEEPEST, lenient)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+
+
+def clean(text: str) -> str:
+    """Text that can be encoded and stored."""
+    if text.isascii() and "\0" not in text:
+        return text
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").replace("\0", "\ufffd")
+
+
+def _plain(value: Any, depth: int, lenient: bool) -> Any:
+    if depth < 0:
+        raise ValueError("nested too deep")
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, list):
+        return [_plain(item, depth - 1, lenient) for item in value]
+    if isinstance(value, dict):
+        return {clean(key): _plain(item, depth - 1, lenient) for key, item in value.items()}
+    if isinstance(value, float) and not math.isfinite(value):
+        if lenient:
+            return None
+        raise ValueError("a number that JSON does not have")
+    return value
