@@ -12,8 +12,8 @@ ai_models.E008     a litellm release with malicious code is installed
 ai_models.E009     stored credentials cannot be decrypted (database check: ``check --database default``)
 ai_models.E010     the database is not migrated (at the server's start and in commands, where ``migrate`` is not held up)
 ai_models.E011     the database cannot be reached (as E010)
-ai_models.E012     no configuration file is there, and instances were seeded from one (told by ai_seed)
-ai_models.W001     there is no configuration file
+ai_models.E012     no file with the key ai is there, and instances were seeded from one (told by ai_seed)
+ai_models.W001     no configuration file with the key ai is there
 ai_models.I001     something an operator should know about a declared instance
 =================  ==========================================================================================
 """

@@ -23,7 +23,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.utils.encoding import force_bytes
 
 from ai_models import config, registry
-from ai_models.conf import ENCRYPTION_KEYS_VARIABLE, conf, unknown_settings
+from ai_models.conf import ENCRYPTION_KEYS_VARIABLE, unknown_settings
 from ai_models.encryption import KEY_BYTES, InvalidKey
 from ai_models.exceptions import ConfigurationError
 from ai_models.keyring import census, configured_keys, key_ring, usable_key_ring
@@ -79,16 +79,16 @@ def require_valid(*, storage: bool = False) -> None:
         raise ConfigurationError(errors)
 
 
-def require_files() -> None:
-    """Stop before a seed without any configuration file takes every instance for gone. It is rather the file that is.
+def require_declaration(declared: config.Declared) -> None:
+    """Stop before a seed without any declaration takes every instance for gone. It is rather the declaration that is.
 
     Raises:
-        ConfigurationError: no file is there, and instances were seeded from one.
+        ConfigurationError: no file has the key ``ai``, and instances were seeded from one.
     """
     seeded = ProviderInstance.objects.filter(managed=True, orphaned=False).count()
-    if seeded and not conf().config_files:
-        message = f"There is no configuration file, and {seeded} instances in the database were seeded from one."
-        remedy = 'Bring it back, or name it in AI_MODELS["CONFIG_FILES"]. An empty file means that there are to be none.'
+    if seeded and not declared.present:
+        message = f"No configuration file with the key ai is there, and {seeded} instances were seeded from one."
+        remedy = 'Bring it back, or name it in AI_MODELS["CONFIG_FILES"]. If there are to be none, write ai: {providers: {}}.'
         raise ConfigurationError([Finding(id="ai_models.E012", message=message, remedy=remedy)])
 
 
@@ -220,11 +220,11 @@ def _config_findings(declared: config.Declared, told: frozenset[str]) -> Iterato
             yield _from_config("ai_models.E004", problem, "error")
     for note in declared.notes:
         yield _from_config("ai_models.I001", note, "info")
-    if not conf().config_files:
+    if not declared.present:
         yield Finding(
             id="ai_models.W001",
-            message="There is no configuration file, so provider instances are made in the admin only.",
-            remedy='Write app-config.yaml, or name your files in AI_MODELS["CONFIG_FILES"].',
+            message="No configuration file with the key ai is there, so no provider instance is declared.",
+            remedy='Write app-config.yaml with the key ai, or name your files in AI_MODELS["CONFIG_FILES"].',
             level="warning",
         )
 

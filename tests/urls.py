@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from django.contrib import admin
 from django.urls import include, path
 
 from ai_models.api import health
 
 urlpatterns = [
+    path("admin/", admin.site.urls),
     path("healthz", health.live),
     path("readyz", health.ready),
     path("", include("ai_models.urls")),

@@ -16,7 +16,7 @@ from rest_framework.response import Response
 
 from ai_models import exceptions
 from ai_models.api import requestid
-from ai_models.exceptions import AIModelsError
+from ai_models.exceptions import AIModelsError, Remedy
 
 logger = logging.getLogger(__name__)
 
@@ -93,7 +93,9 @@ def _translate_drf(exception: drf.APIException) -> AIModelsError:
         case drf.AuthenticationFailed():
             return exceptions.Unauthenticated("The credential sent with the request is not valid.")
         case drf.PermissionDenied():
-            return exceptions.PermissionDenied(str(exception.detail))
+            # DRF's session authentication refuses a write without its CSRF token in this way.
+            remedy: Remedy = "caller" if str(exception.detail).startswith("CSRF") else "admin"
+            return exceptions.PermissionDenied(str(exception.detail), remedy=remedy)
         case drf.Throttled():
             return exceptions.RateLimitExceeded("Too many requests.", retry_after=getattr(exception, "wait", None))
         case drf.MethodNotAllowed():

@@ -62,12 +62,14 @@ class Declared:
         providers: by name, in the order of the files.
         problems: every mistake.
         notes: what a family wants the operator to know although it is no mistake.
+        present: whether any file has the root key ``ai``.
     """
 
     default_provider: str | None = None
     providers: Mapping[str, ProviderDeclaration] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
     notes: tuple[Problem, ...] = ()
+    present: bool = True
 
 
 def current() -> Declared:
@@ -121,7 +123,7 @@ class _Reader:
             if provider is not None:
                 providers[name] = provider
         default = self._default_provider(tree, instances)
-        return Declared(default, providers, tuple(self._problems), tuple(self._notes))
+        return Declared(default, providers, tuple(self._problems), tuple(self._notes), ROOT in self._loaded.data)
 
     def _default_provider(self, tree: Mapping[str, Any], instances: Mapping[str, Any]) -> str | None:
         path = (ROOT, "defaultProvider")

@@ -3,7 +3,8 @@
 =====================  =================================================================================
 ``${VAR}``             the variable; several may stand in one text
 ``${VAR:-default}``    the default when the variable is unset or empty
-``${VAR:-}``           nothing when it is unset or empty, and no mistake: how an optional credential is written
+``${VAR:-}``           nothing when it is unset or empty, and no mistake: a value that is all of it is then undefined,
+                       which is how an optional credential is written
 ``$${VAR}``            the text ``${VAR}``
 ``{$env: VAR}``        the variable
 ``{$file: ./x}``       the file's text without trailing white space
@@ -74,7 +75,7 @@ class Substitution:
         self._budget.spend(text)
         parts: list[str] = []
         missing: list[str] = []
-        optional, position = False, 0
+        position = 0
         for match in _PLACEHOLDER.finditer(text):
             parts.append(text[position : match.start()])
             position = match.end()
@@ -87,13 +88,11 @@ class Substitution:
             value = self._env.get(name) or default
             self._budget.spend(value)
             parts.append(value)
-            if not value and has_default:
-                optional = True
-            elif not value:
+            if not value and not has_default:
                 missing.append(name)
         if missing:
             return self._undefined(missing, node, path)
-        return Gap() if optional else "".join(parts) + text[position:]
+        return "".join(parts) + text[position:] or Gap()
 
     def _command(self, value: dict[str, Node], node: Node, path: KeyPath) -> Node:
         known = [key for key in value if key in self._commands]
@@ -163,7 +162,7 @@ class Substitution:
     def _undefined(self, names: list[str], node: Node, path: KeyPath) -> Gap:
         names = list(dict.fromkeys(names))
         variables = f"variable {names[0]} is" if len(names) == 1 else f"variables {', '.join(names)} are"
-        remedy = "Set it in the environment or in .env, or write ${NAME:-default}."
+        remedy = "Set it in the environment or in .env, or write ${NAME:-default}, or ${NAME:-} where the value may be missing."
         return Gap(Problem.at(node.origin, path, f"The {variables} not set, or empty.", remedy))
 
     def _mistake(self, node: Node, path: KeyPath, message: str, remedy: str) -> Gap:

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 from ai_models.exceptions import UpstreamInvalidResponse
-from ai_models.transports import faults, http
+from ai_models.transports import faults, http, streaming
 
 AWS_EVENT_STREAM = "application/vnd.amazon.eventstream"
 """https://docs.aws.amazon.com/AmazonS3/latest/API/RESTSelectObjectAppendix.html describes the framing."""
@@ -19,8 +19,8 @@ async def messages(response: Any, is_last: Callable[[dict[str, Any]], bool]) -> 
         AIModelsError: malformed or exception frame, broken connection, or an end before the last event.
     """
     frames = _Frames()
-    completion = http.Completion()
-    while piece := await http.next_piece(response, completion):
+    completion = streaming.Completion()
+    while piece := await streaming.next_piece(response, completion):
         for frame in frames.feed(piece):
             payload = _content(frame)
             completion.note(is_last(payload))
@@ -39,7 +39,7 @@ class _Frames:
         frames = []
         while len(self._bytes) >= 4:
             length = int.from_bytes(self._bytes[:4], "big")
-            if not 16 <= length <= http.max_event_bytes():
+            if not 16 <= length <= streaming.max_event_bytes():
                 raise UpstreamInvalidResponse("The provider's stream has a frame of an impossible size.", retryable=False)
             if len(self._bytes) < length:
                 break

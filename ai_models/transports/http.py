@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping
 from contextlib import asynccontextmanager
 from functools import cache
 from typing import Any, TypeVar
@@ -24,22 +24,15 @@ from ai_models.conf import conf
 from ai_models.destinations import DestinationBlocked, DestinationPolicy, literal_address
 from ai_models.exceptions import AIModelsError, UpstreamError, UpstreamInvalidResponse, UpstreamTimeout
 from ai_models.transports import faults
-from ai_models.transports.sse import Decoder, ServerSentEvent
 
 CONNECT_SECONDS = 10.0
-LINGER_SECONDS = 1.0
-"""How long a stream is still read after the provider said that it finished: usage may follow."""
-
-DRAIN_SECONDS = 0.05
-"""How long the end of a body is waited for after its last event; it mostly comes in the same packet."""
-
 _ERROR_BYTES = 64 * 1024
+_ERROR_SECONDS = 1.0
 _T = TypeVar("_T")
 
 _HEADERS = {"user-agent": "django-ai-models", "accept": "*/*"}
 
 JSON = "application/json"
-EVENT_STREAM = "text/event-stream"
 
 
 class Client:
@@ -187,11 +180,6 @@ async def guarded(read: Awaitable[_T]) -> _T:
         raise _reading_fault(error) from None
 
 
-def max_event_bytes() -> int:
-    """The largest event taken from a stream."""
-    return conf().MAX_EVENT_BYTES
-
-
 def parse_object(data: bytes | str) -> dict[str, Any]:
     """A JSON object that is not an error object.
 
@@ -209,106 +197,6 @@ def parse_object(data: bytes | str) -> dict[str, Any]:
     if payload.get("error"):
         raise faults.from_error_object(payload)
     return payload
-
-
-async def server_sent_events(
-    response: aiohttp.ClientResponse, is_last: Callable[[dict[str, Any]], bool]
-) -> AsyncGenerator[tuple[ServerSentEvent, dict[str, Any]]]:
-    """The events of a stream with their JSON data, up to ``[DONE]`` or the end of the body.
-
-    Args:
-        is_last: whether the provider says with this event that the generation is complete. After it the stream may
-            tell more (usage), but is not waited for longer than :data:`LINGER_SECONDS`.
-
-    Raises:
-        AIModelsError: malformed or error event, broken connection, or an end before the last event.
-    """
-    decoder = Decoder(max_event_bytes())
-    completion = Completion()
-    while piece := await next_piece(response, completion):
-        for event in decoder.feed(piece):
-            if event.data.strip() == "[DONE]":
-                completion.require()
-                await _drain(response)
-                return
-            payload = parse_object(event.data)
-            completion.note(is_last(payload))
-            yield event, payload
-    completion.require()
-
-
-async def _drain(response: aiohttp.ClientResponse) -> None:
-    """Read the end of a body of which nothing more is wanted; only then the connection can serve another call."""
-    try:
-        async with asyncio.timeout(DRAIN_SECONDS):
-            while await guarded(response.content.readany()):
-                pass
-    except (TimeoutError, AIModelsError):
-        pass
-
-
-class Completion:
-    """Whether a stream's generation is complete, which is not the same as the stream's end; and how much of it was read.
-
-    Attributes:
-        until: when the stream is over whatever it still sends, on the event loop's clock; ``None`` before completion.
-    """
-
-    def __init__(self) -> None:
-        self.until: float | None = None
-        self._left = conf().MAX_RESPONSE_BYTES
-
-    @property
-    def reached(self) -> bool:
-        """Whether the provider said that it finished."""
-        return self.until is not None
-
-    def note(self, last: bool) -> None:
-        """Take in what an event says; once complete stays complete."""
-        if last and self.until is None:
-            self.until = asyncio.get_running_loop().time() + LINGER_SECONDS
-
-    def over(self) -> bool:
-        """Whether nothing more is waited for."""
-        return self.until is not None and asyncio.get_running_loop().time() >= self.until
-
-    def count(self, piece: bytes) -> bytes:
-        """Take a piece into account.
-
-        Raises:
-            UpstreamInvalidResponse: the stream is larger than allowed.
-        """
-        self._left -= len(piece)
-        if self._left < 0:
-            raise UpstreamInvalidResponse("The provider's stream is larger than allowed.", retryable=False)
-        return piece
-
-    def require(self) -> None:
-        """Refuse a stream that ended before it was.
-
-        Raises:
-            UpstreamInvalidResponse: when it was not.
-        """
-        if not self.reached:
-            raise incomplete()
-
-
-def incomplete() -> UpstreamInvalidResponse:
-    """The error of a stream that ended too early."""
-    return UpstreamInvalidResponse("The provider's stream ended before the answer was complete.")
-
-
-async def next_piece(response: aiohttp.ClientResponse, completion: Completion) -> bytes:
-    """The next bytes of a stream, none at its end. Soon after completion, and where the connection breaks then, it ends too."""
-    if completion.over():
-        return b""
-    try:
-        async with asyncio.timeout_at(completion.until):
-            return completion.count(await guarded(response.content.readany()))
-    except (TimeoutError, AIModelsError):
-        if completion.reached:
-            return b""
-        raise
 
 
 async def _check(response: aiohttp.ClientResponse, accept: tuple[str, ...]) -> None:
@@ -331,7 +219,7 @@ async def _beginning(response: aiohttp.ClientResponse) -> bytes:
     """What there is of an error's body; the status says the main thing, so nothing here may fail or wait long."""
     body = bytearray()
     try:
-        async with asyncio.timeout(LINGER_SECONDS):
+        async with asyncio.timeout(_ERROR_SECONDS):
             async for piece in pieces(response):
                 body += piece
                 if len(body) >= _ERROR_BYTES:

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 
 from ai_models.destinations import DestinationPolicy
 from ai_models.exceptions import AIModelsError, InvalidRequest, UpstreamInvalidResponse
-from ai_models.transports import chat, http
+from ai_models.transports import chat, http, streaming
 from ai_models.transports.eventstream import AWS_EVENT_STREAM
 from ai_models.transports.wire import Vendor, Wire
 from ai_models.types import Chunk, EmbeddingUsage, EmbedResult, TextResult, Usage
@@ -88,7 +88,7 @@ class LiteLLMTransport:
 
     async def stream_text(self, body: Mapping[str, Any], connection: Mapping[str, Any]) -> AsyncGenerator[Chunk]:
         """One chat completion, streamed."""
-        wire = Wire(self._client, (http.EVENT_STREAM, AWS_EVENT_STREAM), self._vendor)
+        wire = Wire(self._client, (streaming.EVENT_STREAM, AWS_EVENT_STREAM), self._vendor)
         arguments = {**body, **connection, **_NO_MCP, "stream": True, "stream_options": {"include_usage": True}}
         called_tools = False
         try:
@@ -99,7 +99,7 @@ class LiteLLMTransport:
                 usage = wire.told(piece.usage)
                 yield replace(piece, finish_reason=None, raw_finish_reason=None, usage=usage, response=wire.response)
             if wire.raw_finish_reason is None:
-                raise http.incomplete()
+                raise streaming.incomplete()
             reason = wire.finish_reason(called_tools=called_tools)
             yield Chunk(finish_reason=reason, raw_finish_reason=wire.raw_finish_reason)
         finally:

@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 
 from ai_models.destinations import DestinationPolicy
-from ai_models.transports import chat, http
+from ai_models.transports import chat, http, streaming
 from ai_models.types import Chunk, EmbedResult, TextResult
 
 
@@ -42,8 +42,8 @@ class OpenAITransport:
         """``POST chat/completions``, streamed, usage included."""
         body = {**body, "stream": True, "stream_options": {"include_usage": True}}
         async with (
-            self._open("/chat/completions", body, headers, http.EVENT_STREAM) as response,
-            aclosing(http.server_sent_events(response, _is_last)) as events,
+            self._open("/chat/completions", body, headers, streaming.EVENT_STREAM) as response,
+            aclosing(streaming.server_sent_events(response, _is_last)) as events,
         ):
             async for _, payload in events:
                 yield chat.chunk(payload)

@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 
 from ai_models.exceptions import AIModelsError
-from ai_models.transports import chat, http
+from ai_models.transports import chat, http, streaming
 from ai_models.transports.eventstream import AWS_EVENT_STREAM, messages
 from ai_models.types import FinishReason, OutputTokenDetails, ResponseInfo, Usage
 
@@ -115,7 +115,7 @@ class Wire(httpx.AsyncBaseTransport):
 
     async def _events(self, response: Any) -> AsyncGenerator[bytes]:
         """The events again, each written the one way that every parser of litellm's reads."""
-        async for event, payload in http.server_sent_events(response, self._note):
+        async for event, payload in streaming.server_sent_events(response, self._note):
             # Some of its parsers fail on an event line where the provider sent none.
             name = "" if event.event == "message" else f"event: {event.event}\n"
             yield f"{name}data: {json.dumps(payload)}\n\n".encode()

@@ -6,8 +6,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from asgiref.sync import sync_to_async
 from django.contrib.auth.models import User
-from django.test import Client
+from django.test import AsyncClient, Client
 from knox.models import AuthToken
 from pytest_django import Settings
 
@@ -37,6 +38,21 @@ def test_nobody_gets_in_without_a_credential(api: Api, path: str) -> None:
     response = api.client.post(f"{BASE}/{path}", BODY, content_type="application/json")
     assert code(response) == (401, "unauthenticated")
     assert response["WWW-Authenticate"] == "Bearer"
+
+
+async def test_a_stream_that_is_not_permitted_is_refused_before_any_call(
+    transactional_db: None, api: Api, make_user: MakeUser
+) -> None:
+    headers = await sync_to_async(lambda: bearer(make_user("eve", "use_transcription")))()
+    response = await AsyncClient().post(
+        "/api/ai/v1/stream-text", {"prompt": "a"}, content_type="application/json", headers=headers
+    )
+    assert code(response) == (403, "permission_denied")
+    assert not Scripted.requests
+
+
+def test_a_stream_is_refused_under_wsgi(api: Api) -> None:
+    assert code(api.post("stream-text", {"prompt": "a"})) == (422, "unsupported_functionality")
 
 
 @pytest.mark.parametrize("path", ["providers", "providers/main", "models"])
@@ -96,7 +112,6 @@ def test_a_session_writes_with_the_csrf_token(browser: Client) -> None:
     ("path", "body"),
     [
         ("generate-text", {"prompt": "a"}),
-        ("stream-text", {"prompt": "a"}),
         ("generate-object", {"prompt": "a", "schema": {"type": "object"}}),
         ("embed", {"value": "a"}),
     ],

@@ -59,7 +59,7 @@ def test_a_declaration_does_not_show_its_secrets(folder: Folder) -> None:
 
 
 def test_nothing_is_declared_by_nothing(folder: Folder) -> None:
-    assert folder.read() == config.Declared()
+    assert folder.read() == config.Declared(present=False)
 
 
 def test_defaults_are_not_filled_in(folder: Folder) -> None:

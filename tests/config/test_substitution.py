@@ -41,7 +41,7 @@ def test_an_undefined_variable_makes_the_whole_value_undefined_and_is_named(fold
     assert loaded.data["ai"] == {"kept": 1}
     assert told(loaded) == [
         f"config-1.yaml:3: ai.key: The variable {name} is not set, or empty. "
-        "Set it in the environment or in .env, or write ${NAME:-default}."
+        "Set it in the environment or in .env, or write ${NAME:-default}, or ${NAME:-} where the value may be missing."
     ]
 
 
@@ -51,7 +51,7 @@ def test_all_undefined_variables_of_a_text_are_named(folder: Folder) -> None:
 
 def test_an_empty_default_makes_the_value_undefined_and_is_no_mistake(folder: Folder) -> None:
     loaded = folder.load("ai: {key: '${NONE:-}', other: 'x${NONE:-}', set: '${A:-}'}", **ENV)
-    assert (loaded.data["ai"], loaded.problems) == ({"set": "one"}, ())
+    assert (loaded.data["ai"], loaded.problems) == ({"other": "x", "set": "one"}, ())
 
 
 def test_an_earlier_value_shows_through_an_undefined_one(folder: Folder) -> None:

@@ -29,8 +29,9 @@ class Command(BaseCommand):
     def handle(self, *args: Any, dry_run: bool, prune: bool, replace_credentials: bool, **options: Any) -> None:
         try:
             validation.require_valid(storage=True)
-            validation.require_files()
-            plan = seed(config.current(), prune=prune, replace_credentials=replace_credentials, dry_run=dry_run)
+            declared = config.current()
+            validation.require_declaration(declared)
+            plan = seed(declared, prune=prune, replace_credentials=replace_credentials, dry_run=dry_run)
         except ConfigurationError as error:
             raise CommandError(f"Nothing was changed.\n{error}") from None
         if options["verbosity"]:
