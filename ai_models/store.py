@@ -145,7 +145,9 @@ def record_check(
 
 def stop_polling() -> None:
     """End the thread that watches the revision, and wait for it. The next call starts another one."""
-    if (poller := _store.poller) is not None:
+    with _store.lock:  # under it a poller is made and started in one go
+        poller = _store.poller
+    if poller is not None:
         poller.stopped.set()
         poller.join()
 
