@@ -37,7 +37,8 @@ EARLY_FAULTS: Mapping[str, tuple[Callable[[Reply], Reply], str]] = {
     "gzip bomb": (lambda _: faults.gzip_bomb("text/event-stream"), "upstream_invalid_response"),
 }
 CONNECTION_SURVIVES = frozenset({"nothing at all", "a page", "compressed"})
-LIMITS = {"total": 20.0, "first_chunk": 0.4, "chunk": 0.4}
+# A first chunk may take long where a library is used for the first time in the process.
+LIMITS = {"total": 30.0, "first_chunk": 10.0, "chunk": 0.4}
 
 
 class Streams(Contract):
@@ -63,7 +64,7 @@ class Streams(Contract):
         settings.AI_MODELS = {**settings.AI_MODELS, "MAX_EVENT_BYTES": 256 * KIB}
         spoil, code = EARLY_FAULTS[fault]
         upstream.always(spoil(self.vendor.stream("Hello", " there")))
-        error, text = await failure_of(streamed(timeout=LIMITS))
+        error, text = await failure_of(streamed(timeout={**LIMITS, "first_chunk": 0.6}))
         assert error.code in code.split(" or ")
         assert text == ""
         assert fault in CONNECTION_SURVIVES or await upstream.await_closed()
@@ -95,7 +96,7 @@ class Streams(Contract):
     async def test_the_whole_call_has_a_limit_too(self, upstream: Upstream) -> None:
         good = self.vendor.stream(*["Hello"] * 200)
         upstream.always(replace(good, pieces=tuple(step for piece in good.pieces for step in (piece, Wait(0.05)))))
-        error, text = await failure_of(streamed(timeout={"total": 0.5}))
+        error, text = await failure_of(streamed(timeout={"total": 3.0}))
         assert error.code == "upstream_timeout"
         assert text.startswith("Hello")
         assert await upstream.await_closed()
