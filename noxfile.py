@@ -12,6 +12,8 @@ import psycopg
 
 POSTGRES_URL = os.environ.get("DATABASE_URL", "postgres://postgres@127.0.0.1:5432/postgres")
 
+# What speaks to providers has nothing to do with Django.
+WITHOUT_PROVIDERS = ("--ignore=tests/upstreams", "--ignore=tests/families")
 STORED = ("tests/state", "tests/commands", "tests/service", "tests/api", "tests/test_leaks.py")
 
 nox.options.default_venv_backend = "uv"
@@ -50,4 +52,4 @@ def other_django(session: nox.Session) -> None:
     """The suite with the other supported line of Django: 5.2 below Python 3.12, 6.x from there on."""
     session.install("--require-hashes", "--no-build", "--no-deps", "--requirement", "requirements.lock")
     session.install("--no-deps", "--no-build-isolation", "--editable", ".")
-    session.run("python", "-m", "pytest", *(session.posargs or ("--ignore=tests/upstreams",)))
+    session.run("python", "-m", "pytest", *(session.posargs or WITHOUT_PROVIDERS))
