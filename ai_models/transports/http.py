@@ -148,13 +148,13 @@ class _Resolver(AbstractResolver):
         return None
 
 
-async def read(response: aiohttp.ClientResponse, limit: int | None = None) -> bytes:
+async def read(response: aiohttp.ClientResponse) -> bytes:
     """The whole body.
 
     Raises:
         AIModelsError: it is larger than allowed, cut off, or the connection broke.
     """
-    limit = conf().MAX_RESPONSE_BYTES if limit is None else limit
+    limit = conf().MAX_RESPONSE_BYTES
     too_large = UpstreamInvalidResponse("The provider's answer is larger than allowed.", retryable=False)
     if (response.content_length or 0) > limit:
         raise too_large
