@@ -6,7 +6,8 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -31,7 +32,12 @@ _CONTEXT_WORDS = re.compile(
     r"(?:prompt|input) is too long|context (?:size|window|length)|maximum number of tokens|too many input tokens", re.IGNORECASE
 )
 _POLICY_CODES = frozenset({"content_policy_violation", "content_filter", "moderation_blocked", "responsibleaipolicyviolation"})
-_POLICY_WORDS = re.compile(r"content policy|content management policy|safety system|usage polic", re.IGNORECASE)
+_POLICY_WORDS = re.compile(
+    r"content policy|content management policy|safety system|moderation system|usage polic|usage guidelines|responsible ai"
+    r"|content filter",
+    re.IGNORECASE,
+)
+_KEY_WORDS = re.compile(r"API key (?:not valid|expired|not found)", re.IGNORECASE)  # with which Google answers 400
 _QUOTA_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached", "credit_balance_too_low"})
 # The status that goes with a provider's error code, for errors that come with status 200.
 _STATUS_OF_CODE = {
@@ -61,6 +67,23 @@ def from_error_object(payload: Mapping[str, Any]) -> AIModelsError:
     return _error(status or next((_STATUS_OF_CODE[name] for name in named if name in _STATUS_OF_CODE), 500), details, None)
 
 
+def from_failed_work(error: object) -> AIModelsError:
+    """The error of work that a provider accepted and that failed later, from what it says about the failure."""
+    details = _codes(error)
+    if _is_refusal({str(value).lower() for value in details.values()}, str(details.get("message", ""))):
+        return ContentPolicyViolation("The provider refused to go on under its content policy.")
+    return UpstreamError("The provider accepted the request and failed later.")
+
+
+@contextmanager
+def of_known_work() -> Iterator[None]:
+    """Where work is asked for by its id, what is not found is the work and not a model."""
+    try:
+        yield
+    except ModelNotFound:
+        raise UpstreamError("The provider does not know this video any more.", retryable=False, remedy="provider") from None
+
+
 def retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds from ``retry-after-ms`` or ``Retry-After`` (seconds or date), clamped to an hour; ``None`` when senseless."""
     if (milliseconds := _number(headers.get("retry-after-ms"))) is not None:
@@ -77,7 +100,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 def _error(status: int, details: Mapping[str, Any], wait: float | None) -> AIModelsError:
     codes = {str(value).lower() for value in details.values()}
-    if status in {401, 403}:
+    if status in {401, 403} or (status == 400 and _KEY_WORDS.search(str(details.get("message", "")))):
         return UpstreamAuthFailed("The provider refused the instance's credential.")
     if status == 404:
         return ModelNotFound("The provider does not know this model.")
@@ -99,9 +122,13 @@ def _error(status: int, details: Mapping[str, Any], wait: float | None) -> AIMod
 def _rejected(codes: set[str], message: str) -> AIModelsError:
     if codes & _CONTEXT_CODES or _CONTEXT_WORDS.search(message):
         return ContextWindowExceeded("The input is longer than the model takes.")
-    if codes & _POLICY_CODES or _POLICY_WORDS.search(message):
+    if _is_refusal(codes, message):
         return ContentPolicyViolation("The provider refused the input under its content policy.")
     return InvalidRequest("The provider rejected the request as invalid. Check the model's limits and the settings sent.")
+
+
+def _is_refusal(codes: set[str], message: str) -> bool:
+    return bool(codes & _POLICY_CODES or _POLICY_WORDS.search(message))
 
 
 def _details(body: bytes) -> Mapping[str, Any]:

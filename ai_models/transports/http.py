@@ -1,17 +1,19 @@
 """The one door to the network: every byte to and from a provider passes here.
 
-The client pools connections, refuses destinations that the instance may not reach (at connect time, for the address that
-is really used), follows no redirect, bounds what it reads, and turns every fault into an error of ours where it happens.
-It uses nothing of the environment: no proxy, no netrc, no cookies.
+The client pools connections, refuses destinations that the instance may not reach (at connect time, for the address that is
+really used), follows no redirect to elsewhere, bounds what it reads, and turns every fault into an error of ours where it
+happens. It uses nothing of the environment: no proxy, no netrc, no cookies.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping
 from contextlib import asynccontextmanager
+from fnmatch import fnmatchcase
 from functools import cache
 from typing import Any, TypeVar
 
@@ -30,6 +32,7 @@ _ERROR_BYTES = 64 * 1024
 _ERROR_SECONDS = 1.0
 _T = TypeVar("_T")
 
+_PRINTABLE = re.compile(r"[!-~]+")
 _HEADERS = {"user-agent": "django-ai-models", "accept": "*/*"}
 
 JSON = "application/json"
@@ -44,24 +47,51 @@ class Client:
 
     @asynccontextmanager
     async def open(
-        self, method: str, url: str, *, headers: Mapping[str, str], body: bytes | None, accept: tuple[str, ...]
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        accept: tuple[str, ...],
+        redirects: int = 0,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """Send a request and give the answer, its body not yet read. Leaving the context closes what was not read.
 
         Args:
             url: absolute and already encoded; it is sent as it stands.
-            accept: media types that the answer may have.
+            accept: media types that the answer may have; ``audio/*`` is all of a kind.
+            redirects: how many are followed within the origin, to which the headers may go.
 
         Raises:
             AIModelsError: the answer is not a success of an accepted type, or there was none.
         """
         response = await self._send(method, url, headers, body)
+        while redirects and (target := _redirect_within_origin(url, response)) is not None:
+            response.close()
+            url, redirects = target, redirects - 1
+            response = await self._send(method, url, headers, body)
         try:
             await _check(response, accept)
             yield response
         finally:
             # Closes the connection unless the body was read to its end; never waits, so a cancelled task gets through.
             response.close()
+
+    async def download(
+        self, url: str, *, headers: Mapping[str, str], accept: tuple[str, ...], redirects: int = 0
+    ) -> AsyncGenerator[bytes]:
+        """``GET`` a file of any size and give its bytes as they arrive; how many and how long is the reader's to limit.
+
+        Args:
+            redirects: as in :meth:`open`.
+
+        Raises:
+            AIModelsError: as :meth:`open`; or the file was cut off.
+        """
+        async with self.open("GET", url, headers=headers, body=None, accept=accept, redirects=redirects) as response:
+            while piece := await guarded(response.content.readany()):
+                yield piece
 
     async def _send(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> aiohttp.ClientResponse:
         target = URL(url, encoded=True)
@@ -186,6 +216,18 @@ def parse_object(data: bytes | str) -> dict[str, Any]:
     Raises:
         AIModelsError: it is not JSON, not an object, or an error object of the provider.
     """
+    payload = json_object(data)
+    if payload.get("error"):
+        raise faults.from_error_object(payload)
+    return payload
+
+
+def json_object(data: bytes | str) -> dict[str, Any]:
+    """A JSON object, whatever it says.
+
+    Raises:
+        UpstreamInvalidResponse: it is not JSON or not an object.
+    """
     if isinstance(data, bytes):
         data = data.decode("utf-8-sig", "replace")
     try:
@@ -194,9 +236,29 @@ def parse_object(data: bytes | str) -> dict[str, Any]:
         raise UpstreamInvalidResponse("The provider's answer is not valid JSON.") from None
     if not isinstance(payload, dict):
         raise UpstreamInvalidResponse("The provider's answer is not a JSON object.")
-    if payload.get("error"):
-        raise faults.from_error_object(payload)
     return payload
+
+
+def same_origin(url: str, other: str) -> bool:
+    """Whether both addresses name the same scheme, host and port, so that what authenticates at one may go to the other."""
+    if not _PRINTABLE.fullmatch(url):
+        return False
+    try:
+        first, second = URL(url, encoded=True), URL(other, encoded=True)
+        return first.user is None and (first.scheme, first.host, first.port) == (second.scheme, second.host, second.port)
+    except ValueError:
+        return False
+
+
+def _redirect_within_origin(url: str, response: aiohttp.ClientResponse) -> str | None:
+    location = response.headers.get("location", "")
+    if not 300 <= response.status < 400 or not _PRINTABLE.fullmatch(location):
+        return None
+    try:
+        target = str(URL(url, encoded=True).join(URL(location, encoded=True)))
+    except ValueError:
+        return None
+    return target if same_origin(target, url) else None
 
 
 async def _check(response: aiohttp.ClientResponse, accept: tuple[str, ...]) -> None:
@@ -209,7 +271,7 @@ async def _check(response: aiohttp.ClientResponse, accept: tuple[str, ...]) -> N
         raise faults.from_status(response.status, headers, await _beginning(response))
     if response.headers.get("content-encoding", "identity").lower() != "identity":
         raise UpstreamInvalidResponse("The provider compressed its answer although it was told not to.", retryable=False)
-    if accept and response.content_type not in accept:
+    if accept and not any(fnmatchcase(response.content_type, kind) for kind in accept):
         if response.content_type == JSON:  # an error object in place of a stream
             parse_object(await read(response))
         raise UpstreamInvalidResponse("The provider's answer has an unexpected content type. Check baseURL.", retryable=False)

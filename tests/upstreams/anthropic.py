@@ -58,6 +58,37 @@ def tool_call_stream(name: str, *arguments: str, id: str = "toolu_1", usage: Usa
     return _stream([(opened, [{"type": "input_json_delta", "partial_json": part} for part in arguments])], "tool_use", usage)
 
 
+def tool_calls(*calls: tuple[str, Any]) -> Reply:
+    """A message that says something and calls several tools."""
+    uses = [
+        {"type": "tool_use", "id": f"toolu_{place}", "name": name, "input": given} for place, (name, given) in enumerate(calls)
+    ]
+    return content({"type": "text", "text": "Let me look."}, *uses, finish="tool_use")
+
+
+def tool_calls_stream(*calls: tuple[str, Any]) -> Reply:
+    """The same, streamed."""
+    text = ({"type": "text", "text": ""}, [{"type": "text_delta", "text": "Let me look."}])
+    uses = [
+        (
+            {"type": "tool_use", "id": f"toolu_{place}", "name": name, "input": {}},
+            [{"type": "input_json_delta", "partial_json": piece} for piece in ("", *_halves(json.dumps(given)))],
+        )
+        for place, (name, given) in enumerate(calls)
+    ]
+    return _stream([text, *uses], "tool_use", USAGE)
+
+
+def content(*blocks: Mapping[str, Any], finish: str = "end_turn") -> Reply:
+    """A message of these blocks."""
+    return _message(blocks, finish, USAGE)
+
+
+def content_stream(*blocks: tuple[Mapping[str, Any], Sequence[Mapping[str, Any]]], finish: str = "end_turn") -> Reply:
+    """A streamed message of these blocks, each with its deltas."""
+    return _stream(blocks, finish, USAGE)
+
+
 def models(*ids: str) -> Reply:
     data = [{"type": "model", "id": id, "display_name": id, "created_at": "2025-09-29T00:00:00Z"} for id in ids]
     return json_reply({"data": data, "has_more": False, "first_id": ids[0], "last_id": ids[-1]}, headers=HEADERS)
@@ -81,6 +112,10 @@ def error_in_stream(*deltas: str, message: str = "It failed.") -> Reply:
         *_block(0, {"type": "text", "text": ""}, [{"type": "text_delta", "text": delta} for delta in deltas]),
     ]
     return replies.stream([*begun[:-1], _event(_error(message, "overloaded_error"))], headers=HEADERS)
+
+
+def _halves(text: str) -> tuple[str, str]:
+    return text[: len(text) // 2], text[len(text) // 2 :]
 
 
 def _error(message: str, type: str) -> dict[str, Any]:

@@ -1,9 +1,11 @@
-"""The Bedrock runtime: ``/model/MODEL/converse``, ``/converse-stream``, ``/invoke`` for Titan embeddings; the model list."""
+"""The Bedrock runtime: ``/model/MODEL/converse``, ``/converse-stream``, ``/invoke`` of embeddings and images; its models."""
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from tests.upstreams import eventstream, replies
@@ -45,14 +47,41 @@ def tool_call(name: str, arguments: Any, *, id: str = "tooluse_1", usage: Usage 
 
 
 def stream(*deltas: str, reasoning: Sequence[str] = (), finish: str = "end_turn", usage: Usage = USAGE) -> Reply:
-    blocks = [[{"reasoningContent": {"text": thought}} for thought in reasoning]] if reasoning else []
+    signed = {"reasoningContent": {"signature": "c2ln"}}
+    blocks = [[*({"reasoningContent": {"text": thought}} for thought in reasoning), signed]] if reasoning else []
     return _stream([*blocks, [{"text": delta} for delta in deltas]], finish, usage)
 
 
 def tool_call_stream(name: str, *arguments: str, id: str = "tooluse_1", usage: Usage = USAGE) -> Reply:
     """A streamed call of one tool; its JSON arguments come in these pieces."""
     opened = {"toolUse": {"toolUseId": id, "name": name}}
-    return _stream([[{"toolUse": {"input": part}} for part in arguments]], "tool_use", usage, start=opened)
+    return _stream([[{"toolUse": {"input": part}} for part in arguments]], "tool_use", usage, starts={0: opened})
+
+
+def tool_calls(*calls: tuple[str, Any]) -> Reply:
+    """An answer that says something and calls several tools."""
+    uses = [
+        {"toolUse": {"toolUseId": f"tooluse_{place}", "name": name, "input": given}}
+        for place, (name, given) in enumerate(calls)
+    ]
+    return content({"text": "Let me look."}, *uses, finish="tool_use")
+
+
+def tool_calls_stream(*calls: tuple[str, Any]) -> Reply:
+    """The same, streamed."""
+    starts = {place + 1: {"toolUse": {"toolUseId": f"tooluse_{place}", "name": name}} for place, (name, _) in enumerate(calls)}
+    blocks = [[{"toolUse": {"input": piece}} for piece in _halves(json.dumps(given))] for _, given in calls]
+    return _stream([[{"text": "Let me look."}], *blocks], "tool_use", USAGE, starts=starts)
+
+
+def content(*blocks: Mapping[str, Any], finish: str = "end_turn") -> Reply:
+    """An answer of these blocks."""
+    return _converse(blocks, finish, USAGE)
+
+
+def content_stream(*blocks: Sequence[Mapping[str, Any]], finish: str = "end_turn") -> Reply:
+    """A streamed answer of blocks without an announced start, each of these deltas."""
+    return _stream(blocks, finish, USAGE)
 
 
 def embeddings(*vectors: Sequence[float], tokens: int | None = 5) -> Reply:
@@ -60,6 +89,17 @@ def embeddings(*vectors: Sequence[float], tokens: int | None = 5) -> Reply:
     (vector,) = vectors
     body: dict[str, Any] = {"embedding": list(vector), "embeddingsByType": {"float": list(vector)}}
     return json_reply(body if tokens is None else {**body, "inputTextTokenCount": tokens}, headers=HEADERS)
+
+
+def cohere_embeddings(*vectors: Sequence[float]) -> Reply:
+    """Cohere takes many texts at a time."""
+    body = {"id": "1", "embeddings": [list(vector) for vector in vectors], "response_type": "embeddings_floats"}
+    return json_reply(body, headers=HEADERS)
+
+
+def images(*images: bytes, **more: Any) -> Reply:
+    """The images of Titan, Nova Canvas, and Stability's models."""
+    return json_reply({"images": [base64.b64encode(image).decode() for image in images], **more}, headers=HEADERS)
 
 
 def models(*ids: str) -> Reply:
@@ -91,18 +131,25 @@ def _converse(content: Sequence[Mapping[str, Any]], finish: str, usage: Usage) -
 
 
 def _stream(
-    blocks: Sequence[Sequence[Mapping[str, Any]]], finish: str, usage: Usage, start: Mapping[str, Any] | None = None
+    blocks: Sequence[Sequence[Mapping[str, Any]]],
+    finish: str,
+    usage: Usage,
+    starts: Mapping[int, Mapping[str, Any]] = MappingProxyType({}),
 ) -> Reply:
     # The service announces the start of a block only for tools.
     frames = [event("messageStart", {"role": "assistant"})]
-    if start is not None:
-        frames.append(event("contentBlockStart", {"contentBlockIndex": 0, "start": start}))
     for index, deltas in enumerate(blocks):
+        if index in starts:
+            frames.append(event("contentBlockStart", {"contentBlockIndex": index, "start": starts[index]}))
         frames += [*_deltas(index, deltas), event("contentBlockStop", {"contentBlockIndex": index})]
     frames.append(event("messageStop", {"stopReason": finish}))
     if usage is not None:
         frames.append(event("metadata", {"usage": usage, "metrics": {"latencyMs": 12}}))
     return _frames(frames)
+
+
+def _halves(text: str) -> tuple[str, str]:
+    return text[: len(text) // 2], text[len(text) // 2 :]
 
 
 def _deltas(index: int, deltas: Sequence[Mapping[str, Any]]) -> list[bytes]:

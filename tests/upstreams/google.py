@@ -1,7 +1,9 @@
-"""The Gemini API: ``models/MODEL:generateContent``, ``:streamGenerateContent?alt=sse``, ``:batchEmbedContents``, ``models``."""
+"""The Gemini API: ``models/MODEL:generateContent``, ``:streamGenerateContent?alt=sse``, ``:batchEmbedContents``, ``models``;
+``:predict`` of Imagen; ``:predictLongRunning`` of Veo and its operations."""
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -57,6 +59,23 @@ def tool_call_stream(name: str, *arguments: str, id: str = "call_1", usage: Usag
     return _stream([_function_call(id, name, json.loads("".join(arguments)))], "STOP", usage)
 
 
+def tool_calls(*calls: tuple[str, Any]) -> Reply:
+    """An answer that says something and calls several tools."""
+    return json_reply(_response(_calling(calls), "STOP", USAGE))
+
+
+def tool_calls_stream(*calls: tuple[str, Any]) -> Reply:
+    """The same, streamed."""
+    return _stream(_calling(calls), "STOP", USAGE)
+
+
+def _calling(calls: Sequence[tuple[str, Any]]) -> list[dict[str, Any]]:
+    return [
+        {"text": "Let me look."},
+        *(_function_call(f"call_{place}", name, given) for place, (name, given) in enumerate(calls)),
+    ]
+
+
 def embeddings(*vectors: Sequence[float], tokens: int | None = None) -> Reply:
     """The answer to ``batchEmbedContents``. Only newer models tell their tokens."""
     body: dict[str, Any] = {"embeddings": [{"values": list(vector)} for vector in vectors]}
@@ -68,6 +87,45 @@ def embeddings(*vectors: Sequence[float], tokens: int | None = None) -> Reply:
 def embedding(vector: Sequence[float]) -> Reply:
     """The answer to ``embedContent``."""
     return json_reply({"embedding": {"values": list(vector)}})
+
+
+def predictions(*images: bytes, withheld: int = 0) -> Reply:
+    """Imagen's images, and the reasons of those that it withheld."""
+    made = [{"mimeType": "image/png", "bytesBase64Encoded": _base64(image)} for image in images]
+    return json_reply({"predictions": [*made, *[{"raiFilteredReason": "It shows people."}] * withheld]})
+
+
+def file(data: bytes | str, media_type: str, *, thought: bool = False) -> dict[str, Any]:
+    """A part that is a file; text is sent as it is in place of base64."""
+    encoded = data if isinstance(data, str) else _base64(data)
+    return {"inlineData": {"mimeType": media_type, "data": encoded}, **({"thought": True} if thought else {})}
+
+
+def content(*parts: Mapping[str, Any], finish: str = "STOP", usage: Usage = USAGE) -> Reply:
+    """An answer of these parts."""
+    return json_reply(_response(parts, finish, usage))
+
+
+def content_stream(*parts: Mapping[str, Any], finish: str = "STOP", usage: Usage = USAGE) -> Reply:
+    """A streamed answer of these parts, each in an event of its own."""
+    return _stream(parts, finish, usage)
+
+
+def started(name: Any) -> Reply:
+    """A video is under way."""
+    return json_reply({"name": name})
+
+
+def filmed(name: str, *urls: str, **more: Any) -> Reply:
+    """Work on videos that is done."""
+    answer = {"generatedSamples": [{"video": {"uri": url}} for url in urls], **more}
+    made = {"@type": "type.googleapis.com/google.ai.generativelanguage.v1beta.PredictLongRunningResponse"}
+    return json_reply({"name": name, "done": True, "response": {**made, "generateVideoResponse": answer}})
+
+
+def failed(name: str, message: str, code: int = 13) -> Reply:
+    """Work that failed; the codes are those of gRPC."""
+    return json_reply({"name": name, "done": True, "error": {"code": code, "message": message}})
 
 
 def models(*ids: str) -> Reply:
@@ -110,6 +168,10 @@ def _response(parts: Sequence[Mapping[str, Any]], finish: str | None, usage: Usa
 
 def _function_call(id: str, name: str, arguments: Any) -> dict[str, Any]:
     return {"functionCall": {"id": id, "name": name, "args": arguments}}
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
 
 
 def _event(data: Mapping[str, Any]) -> bytes:

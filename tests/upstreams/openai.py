@@ -49,6 +49,41 @@ def tool_call_stream(name: str, *arguments: str, id: str = "call_1", usage: Usag
     return _stream([_chunk({"tool_calls": [call]}) for call in (opened, *pieces)], "tool_calls", usage)
 
 
+def tool_calls(*calls: tuple[str, Any]) -> Reply:
+    """A chat completion that says something and calls several tools."""
+    listed = [
+        {"id": f"call_{place}", "type": "function", "function": {"name": name, "arguments": json.dumps(given)}}
+        for place, (name, given) in enumerate(calls)
+    ]
+    return message({"content": "Let me look.", "tool_calls": listed}, "tool_calls")
+
+
+def tool_calls_stream(*calls: tuple[str, Any]) -> Reply:
+    """The same, streamed; the pieces of the calls come by turns."""
+    opened = [
+        {"index": place, "id": f"call_{place}", "type": "function", "function": {"name": name, "arguments": ""}}
+        for place, (name, _) in enumerate(calls)
+    ]
+    halves = [(json.dumps(given)[:3], json.dumps(given)[3:]) for _, given in calls]
+    pieces = [{"index": place, "function": {"arguments": pair[half]}} for half in (0, 1) for place, pair in enumerate(halves)]
+    return deltas({"content": "Let me look."}, *({"tool_calls": [call]} for call in (*opened, *pieces)), finish="tool_calls")
+
+
+def message(message: Mapping[str, Any], finish: Any = "stop", usage: Usage = USAGE) -> Reply:
+    """A chat completion with this message."""
+    return _completion({"role": "assistant", **message}, finish, usage)
+
+
+def deltas(*deltas: Mapping[str, Any], finish: str = "stop", usage: Usage = USAGE) -> Reply:
+    """A streamed chat completion of these deltas."""
+    return _stream([_chunk(delta) for delta in deltas], finish, usage)
+
+
+def event_of(delta: Mapping[str, Any]) -> bytes:
+    """One event of a stream."""
+    return _chunk(delta)
+
+
 def embeddings(*vectors: Sequence[float], tokens: int | None = 5) -> Reply:
     data = [{"object": "embedding", "index": index, "embedding": list(vector)} for index, vector in enumerate(vectors)]
     body: dict[str, Any] = {"object": "list", "data": data, "model": "text-embedding-3-large"}

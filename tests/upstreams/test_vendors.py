@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -16,7 +17,8 @@ from botocore.credentials import Credentials
 from botocore.exceptions import EventStreamError
 from botocore.session import Session
 
-from tests.upstreams import anthropic, bedrock, google, openai, sigv4
+from tests.samples import MP3, MP4, PNG, WAV
+from tests.upstreams import anthropic, bedrock, google, openai, openai_media, sigv4
 from tests.upstreams.replies import Reply
 from tests.upstreams.server import Upstream
 from tests.upstreams.test_faults import meaning
@@ -76,6 +78,35 @@ class TestOpenAI:
         answer = client.embeddings.create(model="m", input=["x", "y"], encoding_format="float")
         assert ([item.embedding for item in answer.data], answer.usage.total_tokens) == ([[1.0, 2.0], [3.0, 4.0]], 5)
         assert [model.id for model in client.models.list()] == ["a", "b"]
+
+    def test_images(self, upstream: Upstream, client: openai_sdk.OpenAI) -> None:
+        upstream.always(openai_media.images(PNG, PNG))
+        answer = client.images.generate(model="gpt-image-1", prompt="A cat", n=2)
+        assert [base64.b64decode(item.b64_json or "") for item in answer.data or ()] == [PNG, PNG]
+        assert answer.usage is not None
+        assert answer.usage.total_tokens == 246
+
+    def test_sound(self, upstream: Upstream, client: openai_sdk.OpenAI) -> None:
+        upstream.script(openai_media.speech(MP3), openai_media.transcription("Hi"))
+        upstream.script(openai_media.verbose_transcription((0.0, 1.5, " Hi")))
+        assert client.audio.speech.create(model="tts-1", voice="alloy", input="Hi").read() == MP3
+        plain = client.audio.transcriptions.create(model="gpt-4o-transcribe", file=("a.wav", WAV))
+        assert plain.text == "Hi"
+        told = client.audio.transcriptions.create(model="whisper-1", file=("a.wav", WAV), response_format="verbose_json")
+        assert (told.text, told.language, told.duration) == ("Hi", "english", 2.5)
+        assert [(segment.start, segment.end, segment.text) for segment in told.segments or ()] == [(0.0, 1.5, " Hi")]
+
+    def test_videos(self, upstream: Upstream, client: openai_sdk.OpenAI) -> None:
+        failure = {"code": "moderation_blocked", "message": "No."}
+        upstream.script(openai_media.video(), openai_media.video("failed", error=failure), openai_media.video_content(MP4))
+        upstream.script(openai_media.video_deleted())
+        job = client.videos.create(prompt="A cat", model="sora-2")
+        assert (job.id, job.status, job.progress) == (openai_media.VIDEO_ID, "queued", 0)
+        failed = client.videos.retrieve(job.id)
+        assert failed.error is not None
+        assert failed.error.code == "moderation_blocked"
+        assert client.videos.download_content(job.id).read() == MP4
+        assert client.videos.delete(job.id).deleted
 
     def test_errors(self, upstream: Upstream, client: openai_sdk.OpenAI) -> None:
         upstream.script(
@@ -197,7 +228,8 @@ class TestBedrock:
         upstream.always(bedrock.stream("Hel", "lo", reasoning=["Hm"]))
         streamed = self.streamed(client)
         deltas = [event["contentBlockDelta"]["delta"] for event in streamed if "contentBlockDelta" in event]
-        assert deltas == [{"reasoningContent": {"text": "Hm"}}, {"text": "Hel"}, {"text": "lo"}]
+        thoughts = [{"reasoningContent": {"text": "Hm"}}, {"reasoningContent": {"signature": "c2ln"}}]
+        assert deltas == [*thoughts, {"text": "Hel"}, {"text": "lo"}]
         assert streamed[-2] == {"messageStop": {"stopReason": "end_turn"}}
         assert streamed[-1]["metadata"]["usage"] == bedrock.USAGE
 
