@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ai_models.capabilities import Capability
-from ai_models.families import fields
+from ai_models.families import extended_thinking, fields
 from ai_models.families.translated import Translated
+from ai_models.transports import chat_requests
+from ai_models.types import FilePart, ReasoningContent, TextContent, TextRequest
+
+# https://platform.claude.com/docs/en/build-with-claude/vision, .../pdf-support
+_IMAGES = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
+_DOCUMENTS = frozenset({"application/pdf", "text/plain"})
 
 
 class Anthropic(Translated):
@@ -21,7 +27,10 @@ class Anthropic(Translated):
         fields.HEADERS,
     )
     litellm_provider = "anthropic"
-    provider_options = frozenset({"thinking", "service_tier", "parallel_tool_calls"})
+    provider_options = {
+        Capability.TEXT_GENERATION: frozenset({"thinking", "service_tier", "parallel_tool_calls", "cache_control"}),
+    }
+    files = "JPEG, PNG, GIF and WebP images and PDF by data or url, and plain text by data"
     no_usage = {"input_tokens": 0, "output_tokens": 0}
     finish_reasons = {
         "end_turn": "stop",
@@ -38,6 +47,41 @@ class Anthropic(Translated):
         delta = payload.get("delta")
         return payload.get("stop_reason") or (delta.get("stop_reason") if isinstance(delta, Mapping) else None)
 
+    def content(self, payload: Mapping[str, Any]) -> Iterator[TextContent | ReasoningContent | None]:
+        for block in payload["content"]:
+            match block["type"]:
+                case "text":
+                    yield TextContent(text=block["text"])
+                case "thinking":
+                    yield self.thoughts(block["thinking"], "signature", block.get("signature"))
+                case "redacted_thinking":
+                    yield self.thoughts("", "redactedData", block["data"])
+                case "tool_use":
+                    yield None
+
+    def file(self, part: FilePart) -> Mapping[str, Any] | None:
+        kind = chat_requests.media_type(part)
+        images = {*_IMAGES, "image/*"} if "url" in part else _IMAGES  # Anthropic looks for itself what is at a url
+        block = "image" if kind in images else "document" if kind in _DOCUMENTS else None
+        if block is None or ("url" in part and kind == "text/plain"):
+            return None
+        title = {"title": part["filename"]} if block == "document" and "filename" in part else {}
+        return {"type": block, "source": _source(kind, part), **title}
+
+    def reasoning(self, text: str, metadata: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        if "redactedData" in metadata:
+            return {"type": "redacted_thinking", "data": metadata["redactedData"]}
+        if "signature" in metadata:
+            return {"type": "thinking", "thinking": text, "signature": metadata["signature"]}
+        return None
+
+    def outgoing(self, body: dict[str, Any]) -> dict[str, Any]:
+        extended_thinking.require_room(body.get("thinking"), body.get("max_tokens"))
+        return body
+
+    def excluded(self, model: str, request: TextRequest) -> Mapping[str, str]:
+        return extended_thinking.excluded(request)
+
     async def arguments(self, model: str, capability: Capability) -> dict[str, Any]:
         key = self.connection.secrets["apiKey"].reveal()
         headers = {name.lower(): value.reveal() for name, value in self.connection.mappings.get("headers", {}).items()}
@@ -48,3 +92,11 @@ class Anthropic(Translated):
             "api_key": key,
             "extra_headers": {**headers, "x-api-key": key},
         }
+
+
+def _source(kind: str, part: FilePart) -> Mapping[str, Any]:
+    if "url" in part:
+        return {"type": "url", "url": part["url"]}
+    if kind == "text/plain":
+        return {"type": "text", "media_type": kind, "data": part["data"].decode("utf-8-sig", "replace")}
+    return {"type": "base64", "media_type": kind, "data": chat_requests.encoded(part)}

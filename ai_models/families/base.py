@@ -15,7 +15,23 @@ from ai_models.destinations import DestinationPolicy
 from ai_models.encryption import Secret
 from ai_models.exceptions import InvalidRequest, UnsupportedFunctionality
 from ai_models.families.fields import ConfigField
-from ai_models.types import Chunk, EmbedRequest, EmbedResult, Health, ObjectRequest, TextRequest, TextResult
+from ai_models.types import (
+    Chunk,
+    EmbedRequest,
+    EmbedResult,
+    Health,
+    ImageRequest,
+    ImageResult,
+    ObjectRequest,
+    SpeechRequest,
+    SpeechResult,
+    TextRequest,
+    TextResult,
+    TranscribeRequest,
+    TranscriptionResult,
+    VideoOperation,
+    VideoRequest,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +91,10 @@ class Family:
     ambient_credentials: ClassVar[bool] = False
     """Whether an instance without credentials of its own uses the machine's."""
 
-    provider_options: ClassVar[frozenset[str]] = frozenset()
-    """Vendor settings that a caller may give in ``provider_options``, by the vendor's names. A list, never everything: an
-    upstream that is a gateway itself would take addresses and credentials from what it is sent."""
+    provider_options: ClassVar[Mapping[Capability, frozenset[str]]] = {}
+    """By capability, vendor settings that a caller may give in ``provider_options``, by the vendor's names. Structured output
+    takes those of text generation. A list, never everything: an upstream that is a gateway itself would take addresses and
+    credentials from what it is sent."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
@@ -92,12 +109,20 @@ class Family:
         """
         return []
 
-    async def supported_settings(self, model: str) -> frozenset[str] | None:
-        """Names of the :class:`~ai_models.types.TextRequest` settings the model honours; ``None`` when all of them are.
+    async def supported_settings(self, capability: Capability, model: str) -> frozenset[str] | None:
+        """Names of the settings that the model honours; ``None`` when all of them are.
 
-        The names are those of :data:`~ai_models.types.TEXT_SETTINGS`. The service leaves out the others and reports each
-        as an ``unsupported`` warning. Called before every call, so it must be quick.
+        The names are those of :data:`~ai_models.types.SETTINGS` for the capability. The service leaves out the others and
+        reports each as an ``unsupported`` warning. Called before every call, so it must be quick.
         """
+        return None
+
+    def embeddings_per_call(self, model: str) -> int | None:
+        """How many texts one :meth:`do_embed` takes; ``None`` for any number. The service splits what is more."""
+        return None
+
+    def images_per_call(self, model: str) -> int | None:
+        """How many images one :meth:`do_generate_image` makes; ``None`` for any number. The service splits what is more."""
         return None
 
     async def do_generate_text(self, model: str, request: TextRequest) -> TextResult:
@@ -115,9 +140,40 @@ class Family:
         """
         self._refuse(Capability.STRUCTURED_OUTPUT)
 
+    def do_stream_object(self, model: str, request: ObjectRequest) -> AsyncGenerator[Chunk]:
+        """Capability ``structured-output``, streamed: the pieces of :meth:`do_generate_object`'s text."""
+        self._refuse(Capability.STRUCTURED_OUTPUT)
+
     async def do_embed(self, model: str, request: EmbedRequest) -> EmbedResult:
         """Capability ``embeddings``. ``request["values"]`` is always set; the result has ``embeddings``."""
         self._refuse(Capability.EMBEDDINGS)
+
+    async def do_generate_image(self, model: str, request: ImageRequest) -> ImageResult:
+        """Capability ``image-generation``. ``request["n"]`` is always set; files are bytes."""
+        self._refuse(Capability.IMAGE_GENERATION)
+
+    async def do_generate_speech(self, model: str, request: SpeechRequest) -> SpeechResult:
+        """Capability ``speech-generation``."""
+        self._refuse(Capability.SPEECH_GENERATION)
+
+    async def do_transcribe(self, model: str, request: TranscribeRequest) -> TranscriptionResult:
+        """Capability ``transcription``. ``request["audio"]`` is bytes of the type ``request["media_type"]``, always set."""
+        self._refuse(Capability.TRANSCRIPTION)
+
+    async def do_start_video(self, model: str, request: VideoRequest) -> VideoOperation:
+        """Capability ``video-generation``: ask the provider for the video and return at once. ``request["n"]`` is set."""
+        self._refuse(Capability.VIDEO_GENERATION)
+
+    async def do_poll_video(self, model: str, reference: Mapping[str, Any]) -> VideoOperation:
+        """Where the work stands. ``reference`` is what the last report of it said; another process may have got that."""
+        self._refuse(Capability.VIDEO_GENERATION)
+
+    def do_fetch_video(self, model: str, reference: Mapping[str, Any], index: int) -> AsyncGenerator[bytes]:
+        """The bytes of one of the videos, ``0`` being the first. An async generator."""
+        self._refuse(Capability.VIDEO_GENERATION)
+
+    async def do_cancel_video(self, model: str, reference: Mapping[str, Any]) -> None:
+        """Tell the provider that the video is not wanted any more. Does nothing where the provider cannot be told."""
 
     async def warm_up(self) -> None:
         """Load what the first call would wait for. Called in the background when a server has started; calls nobody."""
@@ -129,14 +185,21 @@ class Family:
     async def aclose(self) -> None:
         """Close connections and stop what was started. The object is not used afterwards."""
 
-    def allowed_options(self, options: Mapping[str, Any]) -> Mapping[str, Any]:
+    @classmethod
+    def options_of(cls, capability: Capability) -> frozenset[str]:
+        """Names of the vendor settings that a caller may give with this capability."""
+        same = Capability.TEXT_GENERATION if capability is Capability.STRUCTURED_OUTPUT else capability
+        return cls.provider_options.get(same, frozenset())
+
+    def allowed_options(self, capability: Capability, options: Mapping[str, Any]) -> Mapping[str, Any]:
         """The caller's vendor settings for this family.
 
         Raises:
-            InvalidRequest: names each one that the family does not take, and those it does.
+            InvalidRequest: names each one that the family does not take with this capability, and those it does.
         """
-        if refused := sorted(set(options) - self.provider_options):
-            known = ", ".join(sorted(self.provider_options)) or "none"
+        allowed = self.options_of(capability)
+        if refused := sorted(set(options) - allowed):
+            known = ", ".join(sorted(allowed)) or "none"
             raise InvalidRequest(f"provider_options.{self.type}: {', '.join(refused)} cannot be set. It takes: {known}")
         return options
 

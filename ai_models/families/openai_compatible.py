@@ -1,4 +1,4 @@
-"""Any endpoint that speaks OpenAI's chat completions: Groq, Together, vLLM, Ollama, LM Studio, OpenRouter and many more.
+"""Any endpoint that speaks OpenAI's protocol: Groq, Together, vLLM, Ollama, LM Studio, OpenRouter and many more.
 
 A new vendor of this kind is an entry in the configuration file, not code.
 """
@@ -8,18 +8,19 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from ai_models.capabilities import Capability
 from ai_models.families import fields
-from ai_models.families.openai_protocol import OpenAIProtocol
+from ai_models.families.openai_endpoint import OpenAIEndpoint
 from ai_models.types import ObjectRequest, Warning
 
 _INSTRUCTION = "Answer with a JSON value only, no other text. It must satisfy this JSON Schema:\n"
 
 
-class OpenAICompatible(OpenAIProtocol):
+class OpenAICompatible(OpenAIEndpoint):
     """One endpoint with an address of its own; key, headers and query parameters as it wants them.
 
     Every setting is passed on, since nothing is known about the models behind the address: the endpoint rejects what it
-    does not take.
+    does not take. So does one that lacks a capability.
     """
 
     type = "openai-compatible"
@@ -38,12 +39,24 @@ class OpenAICompatible(OpenAIProtocol):
     )
 
     # What the common servers and gateways take beyond our own settings, and what no gateway reads an address from.
-    provider_options = frozenset(
-        {"logit_bias", "logprobs", "top_logprobs", "min_p", "typical_p", "repetition_penalty", "repeat_penalty", "top_a",
-         "parallel_tool_calls", "service_tier", "user", "verbosity", "prompt_cache_key", "safety_identifier",
-         "chat_template_kwargs", "include_reasoning", "reasoning_format", "thinking", "enable_thinking", "transforms",
-         "min_tokens", "ignore_eos"}
-    )  # fmt: skip
+    provider_options = {
+        Capability.TEXT_GENERATION: frozenset(
+            {"logit_bias", "logprobs", "top_logprobs", "min_p", "typical_p", "repetition_penalty", "repeat_penalty", "top_a",
+             "parallel_tool_calls", "service_tier", "user", "verbosity", "prompt_cache_key", "safety_identifier",
+             "chat_template_kwargs", "include_reasoning", "reasoning_format", "thinking", "enable_thinking", "transforms",
+             "min_tokens", "ignore_eos"}
+        ),
+        Capability.EMBEDDINGS: frozenset({"user", "input_type", "truncate"}),
+        Capability.IMAGE_GENERATION: frozenset(
+            {"quality", "background", "moderation", "output_format", "output_compression", "style", "input_fidelity", "user",
+             "negative_prompt", "num_inference_steps", "steps", "guidance_scale", "width", "height"}
+        ),
+        Capability.SPEECH_GENERATION: frozenset({"sample_rate", "lang_code"}),
+        Capability.TRANSCRIPTION: frozenset(
+            {"prompt", "temperature", "response_format", "timestamp_granularities", "chunking_strategy", "hotwords",
+             "vad_filter"}
+        ),
+    }  # fmt: skip
 
     def structured(self, body: dict[str, Any], request: ObjectRequest) -> tuple[dict[str, Any], tuple[Warning, ...]]:
         mode = self.connection.options["structuredOutput"]

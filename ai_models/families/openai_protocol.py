@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 from urllib.parse import urlencode
 
 from ai_models.capabilities import Capability
 from ai_models.exceptions import AIModelsError, UpstreamAuthFailed
 from ai_models.families.base import Connection, Family
-from ai_models.transports import chat
+from ai_models.transports import chat_requests
 from ai_models.transports.openai import OpenAITransport
 from ai_models.types import (
     TEXT_SETTINGS,
@@ -19,6 +20,7 @@ from ai_models.types import (
     EmbedRequest,
     EmbedResult,
     Health,
+    ModelRequest,
     ObjectRequest,
     TextRequest,
     TextResult,
@@ -54,7 +56,7 @@ class OpenAIProtocol(Family):
 
     def settings(self, model: str, request: TextRequest) -> dict[str, Any]:
         """The request's settings by the endpoint's names."""
-        return chat.settings(request)
+        return chat_requests.settings(request)
 
     async def do_generate_text(self, model: str, request: TextRequest) -> TextResult:
         return await self.transport.generate_text(self._body(model, request), headers=request.get("headers"))
@@ -67,15 +69,22 @@ class OpenAIProtocol(Family):
         result = await self.transport.generate_text(body, headers=request.get("headers"))
         return replace(result, warnings=warnings)
 
+    async def do_stream_object(self, model: str, request: ObjectRequest) -> AsyncGenerator[Chunk]:
+        body, warnings = self.structured(self._body(model, request), request)
+        async with aclosing(self.transport.stream_text(body, headers=request.get("headers"))) as chunks:
+            async for chunk in chunks:
+                yield replace(chunk, warnings=warnings) if chunk.finish_reason else chunk
+
     def structured(self, body: dict[str, Any], request: ObjectRequest) -> tuple[dict[str, Any], tuple[Warning, ...]]:
         """The body that makes the model answer with JSON of the request's schema, and what the caller is told about it."""
-        return {**body, "response_format": chat.response_format(request)}, ()
+        return {**body, "response_format": chat_requests.response_format(request)}, ()
 
     async def do_embed(self, model: str, request: EmbedRequest) -> EmbedResult:
         body: dict[str, Any] = {"model": model, "input": request["values"], "encoding_format": "float"}
         if "dimensions" in request:
             body["dimensions"] = request["dimensions"]
-        return await self.transport.embed(self._with_options(body, request), headers=request.get("headers"))
+        body = self._with_options(Capability.EMBEDDINGS, body, request)
+        return await self.transport.embed(body, headers=request.get("headers"))
 
     async def health_check(self) -> Health:
         """List the endpoint's models, which costs nothing and proves address and credential."""
@@ -97,13 +106,11 @@ class OpenAIProtocol(Family):
         await self.transport.aclose()
 
     def _body(self, model: str, request: TextRequest) -> dict[str, Any]:
-        return self._with_options(
-            {"model": model, "messages": chat.messages(request), **self.settings(model, request)}, request
-        )
+        body = {"model": model, "messages": chat_requests.messages(request), **self.settings(model, request)}
+        return self._with_options(Capability.TEXT_GENERATION, body, request)
 
-    def _with_options(self, body: dict[str, Any], request: Mapping[str, Any]) -> dict[str, Any]:
-        options = cast(dict[str, Any], request.get("provider_options", {})).get(self.type, {})
-        return {**body, **self.allowed_options(options)}
+    def _with_options(self, capability: Capability, body: dict[str, Any], request: ModelRequest) -> dict[str, Any]:
+        return {**body, **self.allowed_options(capability, request.get("provider_options", {}).get(self.type, {}))}
 
 
 ALL_BUT_TOP_K = TEXT_SETTINGS - {"top_k"}

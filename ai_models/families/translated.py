@@ -3,32 +3,35 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any, ClassVar
 
 from ai_models.capabilities import Capability
-from ai_models.exceptions import InvalidRequest
+from ai_models.conf import conf
+from ai_models.exceptions import InvalidRequest, UnsupportedFunctionality
 from ai_models.families.base import Connection, Family
-from ai_models.transports import chat
+from ai_models.transports import chat_requests
+from ai_models.transports.blocks import Blocks
 from ai_models.transports.litellm import LiteLLMTransport
 from ai_models.transports.wire import Vendor
 from ai_models.types import (
+    SETTINGS,
     TEXT_SETTINGS,
     Chunk,
     EmbedRequest,
     EmbedResult,
+    FilePart,
     FinishReason,
-    Message,
     ObjectRequest,
     Part,
+    ReasoningContent,
+    TextContent,
     TextRequest,
     TextResult,
     Warning,
 )
-
-_FORCED_TOOL = "The model has no schema mode of its own; it was made to call a tool whose input is the schema."
 
 
 class Translated(Family):
@@ -54,12 +57,18 @@ class Translated(Family):
     top_k: ClassVar[bool] = True
     """Whether models of this vendor sample with ``top_k``, which OpenAI's format does not have."""
 
+    files: ClassVar[str]
+    """Which files the vendor takes in messages, in words."""
+
     def __init__(self, connection: Connection) -> None:
         super().__init__(connection)
         self.transport = LiteLLMTransport(
             self.litellm_provider,
             destinations=connection.destinations,
             vendor=Vendor(
+                family=self.type,
+                outgoing=self.outgoing,
+                content=self.content,
                 finish_reason=self.finish_reason,
                 finish_reasons=self.finish_reasons,
                 usage_key=self.usage_key,
@@ -72,6 +81,41 @@ class Translated(Family):
         """The vendor's finish reason in one of its answers or stream events, ``None`` while it has none."""
         raise NotImplementedError
 
+    def content(self, payload: Mapping[str, Any]) -> Iterator[TextContent | ReasoningContent | None]:
+        """The parts of a whole answer in their order, ``None`` where a tool call stands.
+
+        May raise what looking into wrong JSON raises.
+        """
+        raise NotImplementedError
+
+    def thoughts(self, text: str, name: str, wanted_back: Any) -> ReasoningContent:
+        """Reasoning of an answer, with what the vendor wants back with it under this name, if anything."""
+        return ReasoningContent(text=text, provider_metadata={self.type: {name: wanted_back}} if wanted_back else None)
+
+    def file(self, part: FilePart) -> Mapping[str, Any] | None:
+        """The vendor's block for a file; ``None`` for a file that the vendor does not take."""
+        raise NotImplementedError
+
+    def reasoning(self, text: str, metadata: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """The vendor's block for reasoning of its own in an earlier turn; ``None`` where it wants none back.
+
+        Args:
+            metadata: what it wanted back with it, empty for the reasoning of others.
+        """
+        return None
+
+    def outgoing(self, body: dict[str, Any]) -> dict[str, Any]:
+        """A request as litellm wrote it, made into what the vendor is to get.
+
+        Raises:
+            InvalidRequest: the vendor would refuse it.
+        """
+        return body
+
+    def excluded(self, model: str, request: TextRequest) -> Mapping[str, str]:
+        """Settings of the request that the model does not take together with the others, each with the reason."""
+        return {}
+
     async def authorize(self, method: str, url: str, body: bytes) -> Mapping[str, str]:
         """Headers that authenticate a request, for vendors whose credential litellm does not put on it."""
         return {}
@@ -80,27 +124,24 @@ class Translated(Family):
         """litellm's arguments for model, address and credential. All are explicit: it must not look for others itself."""
         raise NotImplementedError
 
-    async def supported_settings(self, model: str) -> frozenset[str]:
+    async def supported_settings(self, capability: Capability, model: str) -> frozenset[str] | None:
+        if SETTINGS[capability] is not TEXT_SETTINGS:
+            return None
         known = await self.transport.supported_parameters(model)
-        supported = frozenset(setting for setting in TEXT_SETTINGS if chat.wire_name(setting) in known)
+        supported = frozenset(setting for setting in TEXT_SETTINGS if chat_requests.wire_name(setting) in known)
         return supported | ({"top_k"} if self.top_k else set())
 
     async def do_generate_text(self, model: str, request: TextRequest) -> TextResult:
-        result, _ = await self.transport.generate_text(self._body(request), await self._call(model, request))
-        return result
+        return await self._generate(model, request)
 
-    async def do_stream_text(self, model: str, request: TextRequest) -> AsyncGenerator[Chunk]:
-        connection = await self._call(model, request)
-        async with aclosing(self.transport.stream_text(self._body(request), connection)) as chunks:
-            async for chunk in chunks:
-                yield chunk
+    def do_stream_text(self, model: str, request: TextRequest) -> AsyncGenerator[Chunk]:
+        return self._stream(model, request)
 
     async def do_generate_object(self, model: str, request: ObjectRequest) -> TextResult:
-        body = {**self._body(request), "response_format": chat.response_format(request)}
-        result, forced_tool = await self.transport.generate_text(body, await self._call(model, request))
-        if not forced_tool:
-            return result
-        return replace(result, warnings=(Warning(type="compatibility", setting="schema", message=_FORCED_TOOL),))
+        return await self._generate(model, request, structured=True, response_format=chat_requests.response_format(request))
+
+    def do_stream_object(self, model: str, request: ObjectRequest) -> AsyncGenerator[Chunk]:
+        return self._stream(model, request, structured=True, response_format=chat_requests.response_format(request))
 
     async def do_embed(self, model: str, request: EmbedRequest) -> EmbedResult:
         body: dict[str, Any] = {"input": request["values"]}
@@ -125,10 +166,61 @@ class Translated(Family):
         if not self.model_name.fullmatch(model) or ".." in model:
             raise InvalidRequest(f"model: this is not the name of a model of {self.label}")
 
-    def _body(self, request: TextRequest) -> dict[str, Any]:
-        if any("url" in part for message in request.get("messages", ()) for part in _parts(message)):
-            raise InvalidRequest(f"messages: {self.label} is given files by their data only; this server fetches no url")
-        return {"messages": chat.messages(request), **chat.settings(request), **self._options(request)}
+    async def _generate(self, model: str, request: TextRequest, *, structured: bool = False, **more: Any) -> TextResult:
+        request, warnings = self._fitted(model, request)
+        body, blocks = self._body(request)
+        connection = await self._call(model, request)
+        result = await self.transport.generate_text({**body, **more}, connection, blocks, structured=structured)
+        return replace(result, warnings=(*warnings, *result.warnings))
+
+    async def _stream(
+        self, model: str, request: TextRequest, *, structured: bool = False, **more: Any
+    ) -> AsyncGenerator[Chunk]:
+        request, warnings = self._fitted(model, request)
+        body, blocks = self._body(request)
+        connection = await self._call(model, request)
+        async with aclosing(self.transport.stream_text({**body, **more}, connection, blocks, structured=structured)) as chunks:
+            async for chunk in chunks:
+                yield replace(chunk, warnings=(*warnings, *chunk.warnings)) if chunk.finish_reason else chunk
+
+    def _fitted(self, model: str, request: TextRequest) -> tuple[TextRequest, tuple[Warning, ...]]:
+        """The request without the settings that exclude each other, and a warning for each.
+
+        Raises:
+            UnsupportedFunctionality: there are some, and the app's settings say that they are refused.
+        """
+        excluded = self.excluded(model, request)
+        if excluded and conf().ON_UNSUPPORTED == "error":
+            raise UnsupportedFunctionality(" ".join(f"{name}: {reason}" for name, reason in excluded.items()))
+        warnings = tuple(
+            Warning(type="unsupported", setting=name, message=f"It was left out. {reason}") for name, reason in excluded.items()
+        )
+        kept: Any = {name: value for name, value in request.items() if name not in excluded}
+        return kept, warnings
+
+    def _body(self, request: TextRequest) -> tuple[dict[str, Any], Blocks]:
+        """The request in OpenAI's format, and the blocks of the parts that have none there."""
+        blocks = Blocks()
+
+        def own(part: Part) -> Mapping[str, Any] | None:
+            block = self._block(part)
+            return None if block is None else blocks.stand_in(block)
+
+        messages = chat_requests.messages(request, own)
+        return {"messages": messages, **chat_requests.settings(request), **self._options(request)}, blocks
+
+    def _block(self, part: Part) -> Mapping[str, Any] | None:
+        if part["type"] == "reasoning":
+            return self.reasoning(part["text"], part.get("provider_metadata", {}).get(self.type, {}))
+        if part["type"] == "tool-call":  # of two calls that are alike, litellm would send one to Google
+            return part["input"] if isinstance(part["input"], dict) else None
+        if part["type"] != "file":
+            return None
+        block = self.file(part)
+        if block is None:
+            given = f"{chat_requests.media_type(part)}{' by url' if 'url' in part else ''}"
+            raise UnsupportedFunctionality(f"messages: a file is {given}. {self.label} takes {self.files}.")
+        return block
 
     async def _call(self, model: str, request: TextRequest) -> dict[str, Any]:
         self._check_model(model)
@@ -136,12 +228,7 @@ class Translated(Family):
         return {**arguments, **_headers(arguments, request)}
 
     def _options(self, request: TextRequest) -> Mapping[str, Any]:
-        return self.allowed_options(request.get("provider_options", {}).get(self.type, {}))
-
-
-def _parts(message: Message) -> list[Part]:
-    content = message["content"]
-    return content if isinstance(content, list) else []
+        return self.allowed_options(Capability.TEXT_GENERATION, request.get("provider_options", {}).get(self.type, {}))
 
 
 def _headers(arguments: Mapping[str, Any], request: Mapping[str, Any]) -> dict[str, Any]:

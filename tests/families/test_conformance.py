@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,9 @@ from ai_models.families.local import Local
 from ai_models.families.openai_compatible import OpenAICompatible
 from ai_models.testing.conformance import FamilyConformance, connection
 from ai_models.types import Chunk, TextRequest
+from tests.samples import MP3, MP4, PNG
 from tests.upstreams import openai as protocol
+from tests.upstreams import openai_media
 from tests.upstreams.recorded import Recorded
 from tests.upstreams.replies import Reply
 from tests.upstreams.server import Upstream
@@ -40,20 +42,34 @@ class TestLocal(FamilyConformance):
     family = Local
     model = "smollm2"
     embedding_model = "multilingual-e5-small"
+    speech_model = "espeak-ng"
+    transcription_model = "pocketsphinx-en-us"
 
     @pytest.fixture
     def connection(self) -> Connection:
         return connection(Local, {})
 
 
+FILES: Mapping[str, Reply] = {
+    "POST /v1/images/generations": openai_media.images(PNG),
+    "POST /v1/audio/speech": openai_media.speech(MP3),
+    "POST /v1/audio/transcriptions": openai_media.transcription(),
+    "POST /v1/videos": openai_media.video("queued"),
+    f"GET /v1/videos/{openai_media.VIDEO_ID}": openai_media.video("completed"),
+    f"GET /v1/videos/{openai_media.VIDEO_ID}/content": openai_media.video_content(MP4),
+}
+
+
 def answer(request: Recorded) -> Reply:
     """What an endpoint of this protocol would answer."""
+    if (file := FILES.get(f"{request.method} {request.path}")) is not None:
+        return file
     if request.path.endswith("/embeddings"):
         return protocol.embeddings(*([float(number)] * 4 for number, _ in enumerate(request.json["input"])))
     if request.path.endswith("/models"):
         return protocol.models("test-model")
     if request.json.get("stream"):
-        return protocol.stream("one ", "word")
+        return protocol.stream(*(['{"name"', ': "Ada"}'] if "response_format" in request.json else ["one ", "word"]))
     return protocol.text('{"name": "Ada"}')
 
 

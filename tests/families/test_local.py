@@ -15,11 +15,19 @@ from django.core.management import call_command
 
 import ai_models
 from ai_models.destinations import DestinationPolicy
-from ai_models.exceptions import ContextWindowExceeded, InvalidRequest, ModelNotFound, UpstreamAuthFailed
-from ai_models.families.local import Local
+from ai_models.exceptions import (
+    ContextWindowExceeded,
+    InvalidRequest,
+    ModelNotFound,
+    UnsupportedFunctionality,
+    UpstreamAuthFailed,
+)
+from ai_models.families.local import EMBEDDINGS_PER_CALL, Local
 from ai_models.testing.conformance import connection
 from ai_models.transports.openai import OpenAITransport
+from ai_models.types import EmbedRequest
 from tests.conftest import Seed
+from tests.samples import PNG
 
 CONFIG = """
 ai:
@@ -98,6 +106,19 @@ async def test_options_of_the_embedding_model_are_checked() -> None:
         await ai_models.aembed("cat", provider_options={"local": {"inputType": "passage"}})
 
 
+async def test_texts_that_wait_to_be_embedded_keep_no_thread_from_others() -> None:
+    family = Local(connection(Local, {}))
+    request: EmbedRequest = {"values": ["the quick brown fox " * 40] * EMBEDDINGS_PER_CALL}
+    waiting = [asyncio.ensure_future(family.do_embed("multilingual-e5-small", request)) for _ in range(40)]
+    await asyncio.sleep(0)  # each has come to its thread, more than the event loop has
+    assert await asyncio.to_thread(lambda: "free") == "free"
+    assert not any(task.done() for task in waiting)
+    for task in waiting:
+        task.cancel()
+    assert (await family.do_embed("multilingual-e5-small", {"values": ["cat"]})).embeddings
+    await family.aclose()
+
+
 async def test_what_does_not_fit_the_context_is_refused() -> None:
     with pytest.raises(ContextWindowExceeded):
         await ai_models.agenerate_text("word " * 4000)
@@ -107,6 +128,14 @@ async def test_what_does_not_fit_the_context_is_refused() -> None:
 async def test_another_model_s_name_is_not_answered_by_this_one(model: str) -> None:
     with pytest.raises(ModelNotFound):
         await ai_models.agenerate_text("Hi", model=model)
+
+
+@pytest.mark.parametrize("file", [{"data": PNG}, {"url": "https://example.org/a.png", "media_type": "image/png"}])
+async def test_files_are_refused(file: Any) -> None:
+    messages: Any = [{"role": "user", "content": [{"type": "file", **file}]}]
+    for call in (ai_models.agenerate_text(messages=messages), ai_models.astream_text(messages=messages).response):
+        with pytest.raises(UnsupportedFunctionality, match="reads text only"):
+            await call
 
 
 async def test_reasoning_effort_is_reported_as_unsupported() -> None:

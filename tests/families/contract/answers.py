@@ -12,7 +12,7 @@ from pytest_django import Settings
 from ai_models import events, service
 from ai_models.exceptions import NoObjectGenerated, UnsupportedFunctionality
 from ai_models.types import Usage
-from tests.families.contract.base import NAME, SCHEMA, TOOL, Contract, at, events_of, finish_of, streamed
+from tests.families.contract.base import NAME, SCHEMA, TOOL, Contract, at, events_of, failure_of, finish_of, streamed
 from tests.upstreams import faults
 from tests.upstreams.replies import Reply
 from tests.upstreams.server import Upstream
@@ -43,6 +43,9 @@ class Answers(Contract):
     tool_name_path: ClassVar[str]
     schema_path: ClassVar[str]
     """Where the schema of structured output stands."""
+
+    excluded_by_reasoning: ClassVar[frozenset[str]] = frozenset()
+    """Settings that the model has, and does not take while it reasons."""
 
     structured_by_tool: ClassVar[bool] = False
     """Whether ``structured_model`` has no schema mode and is made to call a tool."""
@@ -111,34 +114,58 @@ class Answers(Contract):
 
     # --- settings ---
 
-    async def test_settings_have_the_vendors_names(self, upstream: Upstream) -> None:
-        upstream.script(self.vendor.text())
-        await service.agenerate_text("Hi", **SETTINGS)
-        body = upstream.request.json
-        assert {name: at(body, path) for name, (path, _) in self.wire_settings.items()} == {
-            name: value for name, (_, value) in self.wire_settings.items()
-        }
+    def given(self, *, reasoning: bool) -> dict[str, Any]:
+        """Every setting but reasoning, or every one that goes with it."""
+        left_out = self.excluded_by_reasoning if reasoning else {"reasoning"}
+        return {name: value for name, value in SETTINGS.items() if name not in left_out}
 
-    async def test_settings_that_the_model_has_not_are_left_out_and_reported(self, upstream: Upstream) -> None:
+    @pytest.mark.parametrize("reasoning", [True, False])
+    async def test_settings_have_the_vendors_names(self, upstream: Upstream, reasoning: bool) -> None:
+        upstream.script(self.vendor.text())
+        given = self.given(reasoning=reasoning)
+        await service.agenerate_text("Hi", **given)
+        wire = {name: told for name, told in self.wire_settings.items() if name in given}
+        body = upstream.request.json
+        assert {name: at(body, path) for name, (path, _) in wire.items()} == {name: value for name, (_, value) in wire.items()}
+
+    @pytest.mark.parametrize("reasoning", [True, False])
+    async def test_settings_that_the_model_has_not_are_left_out_and_reported(self, upstream: Upstream, reasoning: bool) -> None:
         upstream.script(self.vendor.text(), self.vendor.stream("Hello"))
-        unsupported = sorted(SETTINGS.keys() - self.wire_settings)
-        for result in (await service.agenerate_text("Hi", **SETTINGS), await finish_of(streamed(**SETTINGS))):
+        given = self.given(reasoning=reasoning)
+        unsupported = sorted(given.keys() - self.wire_settings)
+        for result in (await service.agenerate_text("Hi", **given), await finish_of(streamed(**given))):
             assert [(warning.type, warning.setting) for warning in result.warnings] == [
                 ("unsupported", name) for name in unsupported
             ]
         for request in upstream.requests:
             assert [name for name in unsupported if json.dumps(SETTINGS[name]).strip("[]") in request.body.decode()] == []
 
+    async def test_settings_that_exclude_each_other_are_left_out_and_reported(self, upstream: Upstream) -> None:
+        upstream.script(self.vendor.text(), self.vendor.stream("Hello"))
+        given = {name: value for name, value in SETTINGS.items() if name in self.wire_settings}
+        for result in (await service.agenerate_text("Hi", **given), await finish_of(streamed(**given))):
+            warned = {(warning.type, warning.setting) for warning in result.warnings}
+            assert warned == {("unsupported", name) for name in self.excluded_by_reasoning}
+        for request in upstream.requests:
+            assert [
+                name for name in self.excluded_by_reasoning if json.dumps(SETTINGS[name]).strip("[]") in request.body.decode()
+            ] == []
+
     async def test_unsupported_settings_are_refused_where_the_settings_say_so(
         self, upstream: Upstream, settings: Settings
     ) -> None:
         settings.AI_MODELS = {**settings.AI_MODELS, "ON_UNSUPPORTED": "error"}
-        upstream.script(self.vendor.text())
-        await service.agenerate_text("Hi", **{name: SETTINGS[name] for name in self.wire_settings})
+        upstream.script(self.vendor.text(), self.vendor.text())
+        for reasoning in (True, False):
+            given = self.given(reasoning=reasoning)
+            await service.agenerate_text("Hi", **{name: given[name] for name in self.wire_settings if name in given})
         for name in SETTINGS.keys() - self.wire_settings:
             with pytest.raises(UnsupportedFunctionality, match=name):
                 await service.agenerate_text("Hi", **{name: SETTINGS[name]})
-        assert len(upstream.requests) == 1
+        for name in self.excluded_by_reasoning:
+            with pytest.raises(UnsupportedFunctionality, match=name):
+                await service.agenerate_text("Hi", **{name: SETTINGS[name], "reasoning": "low"})
+        assert len(upstream.requests) == 2
 
     # --- usage ---
 
@@ -187,15 +214,47 @@ class Answers(Contract):
         assert isinstance(seen[-1], events.Finish)
         assert seen[-1].result.finish_reason == "tool-calls"
 
+    async def test_a_tool_may_have_any_name(self, upstream: Upstream) -> None:
+        upstream.script(self.vendor.tool_call("json_tool_call", {"at": 1}))
+        upstream.script(self.vendor.tool_call_stream("json_tool_call", '{"at": 1}'))
+        given: Any = {"tools": [{**TOOL, "name": "json_tool_call"}]}
+        for result in (await service.agenerate_text("Hi", **given), await finish_of(streamed(**given))):
+            assert [(call.tool_name, call.input) for call in result.tool_calls] == [("json_tool_call", {"at": 1})]
+            assert (result.text, result.warnings) == ("", ())
+
     # --- structured output ---
 
     async def test_structured_output(self, upstream: Upstream) -> None:
         upstream.script(self.object_reply('{"age": 36}'))
         result = await service.agenerate_object("How old?", schema=SCHEMA)
-        assert result.object == {"age": 36}
+        assert (result.object, result.finish_reason, result.tool_calls) == ({"age": 36}, "stop", ())
         assert at(upstream.request.json, self.schema_path) == SCHEMA
         kinds = [(warning.type, warning.setting) for warning in result.warnings]
         assert kinds == ([("compatibility", "schema")] if self.structured_by_tool else [])
+
+    async def test_streamed_structured_output(self, upstream: Upstream) -> None:
+        upstream.script(self.object_stream_reply('{"age"', ": 36", "}"))
+        stream = service.astream_object("How old?", schema=SCHEMA)
+        seen = await events_of(stream)
+        result = await stream.response
+        assert result.object == {"age": 36}
+        assert (json.loads(result.text), result.tool_calls, result.finish_reason) == ({"age": 36}, (), "stop")
+        assert [event.data for event in seen if isinstance(event, events.PartialObject)][-1] == {"age": 36}
+        assert not any(isinstance(event, events.ToolInputStart) for event in seen)
+        assert at(upstream.request.json, self.schema_path) == SCHEMA
+        kinds = [(warning.type, warning.setting) for warning in result.warnings]
+        assert kinds == ([("compatibility", "schema")] if self.structured_by_tool else [])
+
+    async def test_a_streamed_object_that_breaks_its_schema_is_an_error(self, upstream: Upstream) -> None:
+        upstream.script(self.object_stream_reply('{"age"', ': "old"', "}"))
+        error, _ = await failure_of(service.astream_object("How old?", schema=SCHEMA))
+        assert error.code == "no_object_generated"
+
+    async def test_a_tool_may_be_asked_for_before_the_object(self, upstream: Upstream) -> None:
+        upstream.script(self.vendor.tool_call("look", {"at": 1}))
+        result = await service.agenerate_object("How old?", schema=SCHEMA, tools=[TOOL])
+        assert [(call.tool_name, call.input) for call in result.tool_calls] == [("look", {"at": 1})]
+        assert (result.object, result.finish_reason) == (None, "tool-calls")
 
     async def test_an_object_that_breaks_its_schema_is_refused(self, upstream: Upstream) -> None:
         upstream.script(self.object_reply('{"age": "old"}'))
@@ -207,3 +266,8 @@ class Answers(Contract):
 
     def object_reply(self, text: str) -> Reply:
         return self.vendor.tool_call("json_tool_call", text) if self.structured_by_tool else self.vendor.text(text)
+
+    def object_stream_reply(self, *pieces: str) -> Reply:
+        if self.structured_by_tool:
+            return self.vendor.tool_call_stream("json_tool_call", *pieces)
+        return self.vendor.stream(*pieces)

@@ -44,6 +44,8 @@ class Vendor(Protocol):
     ) -> Reply: ...
     def tool_call(self, name: str, arguments: Any) -> Reply: ...
     def tool_call_stream(self, name: str, *arguments: str) -> Reply: ...
+    def tool_calls(self, *calls: tuple[str, Any]) -> Reply: ...
+    def tool_calls_stream(self, *calls: tuple[str, Any]) -> Reply: ...
     def error(self, status: int, message: str = ..., *, code: str | None = ..., headers: Headers = ...) -> Reply: ...
     def error_with_200(self, message: str = ...) -> Reply: ...
     def error_in_stream(self, *deltas: str, message: str = ...) -> Reply: ...
@@ -59,7 +61,8 @@ class Contract:
         base_path: where on the upstream the ``baseURL`` points.
         model: a text model.
         structured_model: a model for structured output, when it is another one.
-        embedding_model: a model for embeddings, where the family has them.
+        embedding_model, image_model, speech_model, transcription_model, video_model: models for these, where the family has
+            them.
         text_path, stream_path: request targets of the two, below ``base_path``.
         usage: what ``vendor.USAGE`` means.
         output_tokens: the vendor's name for the output tokens.
@@ -73,6 +76,10 @@ class Contract:
     model: ClassVar[str]
     structured_model: ClassVar[str | None] = None
     embedding_model: ClassVar[str | None] = None
+    image_model: ClassVar[str | None] = None
+    speech_model: ClassVar[str | None] = None
+    transcription_model: ClassVar[str | None] = None
+    video_model: ClassVar[str | None] = None
     text_path: ClassVar[str]
     stream_path: ClassVar[str]
     usage: ClassVar[Usage]
@@ -97,9 +104,16 @@ class Contract:
 
     def configure(self, seed: Callable[..., Any], url: str, **changes: Any) -> None:
         """Seed the instance with these settings changed."""
-        models = {"text-generation": self.model, "structured-output": self.structured_model or self.model}
-        if self.embedding_model:
-            models["embeddings"] = self.embedding_model
+        models = {
+            "text-generation": self.model,
+            "structured-output": self.structured_model or self.model,
+            "embeddings": self.embedding_model,
+            "image-generation": self.image_model,
+            "speech-generation": self.speech_model,
+            "transcription": self.transcription_model,
+            "video-generation": self.video_model,
+        }
+        models = {capability: model for capability, model in models.items() if model is not None}
         declaration = {**self.declaration, "baseURL": url + self.base_path, "defaultModels": models, **changes}
         seed(json.dumps({"ai": {"defaultProvider": NAME, "providers": {NAME: declaration}}}))
 

@@ -37,7 +37,7 @@ EARLY_FAULTS: Mapping[str, tuple[Callable[[Reply], Reply], str]] = {
     "gzip bomb": (lambda _: faults.gzip_bomb("text/event-stream"), "upstream_invalid_response"),
 }
 CONNECTION_SURVIVES = frozenset({"nothing at all", "a page", "compressed"})
-# A first chunk may take long where a library is used for the first time in the process.
+# On a busy machine a first chunk may take long, and these tests are about the second.
 LIMITS = {"total": 30.0, "first_chunk": 10.0, "chunk": 0.4}
 
 
@@ -78,6 +78,11 @@ class Streams(Contract):
         assert text in {"Hello", "Hello there"}
 
     finish_stands_in_last_delta: ClassVar[bool] = False
+
+    async def test_a_whole_answer_is_no_stream(self, upstream: Upstream) -> None:
+        upstream.always(self.vendor.text("Hello"))
+        error, text = await failure_of(streamed())
+        assert (error.code, text) == ("upstream_invalid_response", "")
 
     async def test_an_error_in_mid_stream_is_that_error(self, upstream: Upstream) -> None:
         upstream.always(self.vendor.error_in_stream("Hello", message=f"The key {CANARY} is at fault."))
