@@ -1,14 +1,15 @@
-"""The rows behind every call: provider instances, their capabilities, and the revision that tells when they changed.
+"""The rows behind every call: provider instances, their capabilities, and the revision that tells when they changed. And jobs.
 
-Every write raises the revision in its own transaction, and always *before* it touches another row. That makes the revision's
-row the one lock that all writers take first, so that they queue up instead of deadlocking.
+Every write of configuration raises the revision in its own transaction, and always *before* it touches another row. That makes
+the revision's row the one lock that all writers take first, so that they queue up instead of deadlocking.
 """
 
 from __future__ import annotations
 
 import uuid
-from typing import Any
+from typing import Any, get_args
 
+from django.conf import settings
 from django.core.validators import RegexValidator
 from django.db import DEFAULT_DB_ALIAS, models, router, transaction
 from django.db.models import F
@@ -19,8 +20,10 @@ from django.dispatch import Signal, receiver
 from ai_models.capabilities import Capability
 from ai_models.config.declarations import INSTANCE_NAME
 from ai_models.snapshot import CheckState
+from ai_models.types import VideoStatus
 
 _CHECK_STATES = [(state.value, state.value) for state in CheckState]
+_VIDEO_STATUSES = [(status, status) for status in get_args(VideoStatus)]
 
 revision_raised = Signal()
 """Sent inside the transaction that raised the revision. Arguments: ``using``, the database alias."""
@@ -142,6 +145,47 @@ class ProviderCapability(_Revisioned):
     def forget_check(self) -> None:
         """Take back the last check; call it when models change. Does not save."""
         self.check_state, self.check_message, self.checked_at = CheckState.UNCHECKED, "", None
+
+
+class VideoJob(models.Model):
+    """The making of videos. This row alone tells where the work stands; a lost task or process loses nothing of it.
+
+    It has no credential in it: what connects to the provider is looked up anew for every step.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    provider = models.CharField(max_length=64, help_text="The instance's name when the job was made.")
+    instance_id = models.UUIDField(help_text="The instance. No foreign key: a job may outlive it, and then fails.")
+    model = models.CharField(max_length=256)
+    request = models.JSONField(help_text="What the provider is asked for, without the image.")
+    image = models.BinaryField(null=True, help_text="The image that the video begins with, until the provider has it.")
+    warnings = models.JSONField(default=list)
+    status = models.CharField(max_length=16, choices=_VIDEO_STATUSES, default="queued")
+    progress = models.PositiveSmallIntegerField(null=True, help_text="Percent.")
+    reference = models.JSONField(null=True, help_text="What the family needs to ask the provider for it again.")
+    videos = models.JSONField(default=list, help_text="Of each video its media type, and once it is stored its file and size.")
+    error = models.JSONField(null=True, help_text="Code and message.")
+    submissions = models.PositiveSmallIntegerField(default=0, help_text="How often the provider was asked to make it.")
+    failures = models.PositiveSmallIntegerField(default=0, help_text="Steps that failed since the last one that did not.")
+    due_at = models.DateTimeField(null=True, help_text="When the next step is due; empty when none is left.")
+    lease = models.UUIDField(null=True, help_text="Who is doing a step now.")
+    leased_until = models.DateTimeField(null=True, help_text="The step's worker is taken for dead after this.")
+    deadline_at = models.DateTimeField(help_text="The job fails when it has not ended by then.")
+    created_at = models.DateTimeField(auto_now_add=True)
+    ended_at = models.DateTimeField(null=True)
+    expires_at = models.DateTimeField(null=True, help_text="When the videos are deleted.")
+
+    class Meta:
+        ordering = ("-created_at",)
+        default_permissions = ("view",)
+        indexes = (
+            models.Index(fields=["due_at"], condition=models.Q(due_at__isnull=False), name="ai_models_video_due"),
+            models.Index(fields=["ended_at"], name="ai_models_video_ended"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.id} ({self.status})"
 
 
 @receiver([pre_save, pre_delete], sender=ProviderInstance)

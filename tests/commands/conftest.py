@@ -8,9 +8,10 @@ from io import StringIO
 import pytest
 from django.core.management import call_command
 
+from tests.service.conftest import puppet
 from tests.state.conftest import make_instance, vendor_families
 
-__all__ = ["make_instance", "vendor_families"]
+__all__ = ["make_instance", "puppet", "vendor_families"]
 
 Run = Callable[..., str]
 
