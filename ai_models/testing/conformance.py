@@ -26,12 +26,24 @@ from typing import Any, ClassVar, cast
 import pytest
 import pytest_asyncio
 
+from ai_models import media
 from ai_models.capabilities import Capability
 from ai_models.destinations import DestinationPolicy
 from ai_models.encryption import Secret
 from ai_models.exceptions import AIModelsError, UnsupportedFunctionality
 from ai_models.families.base import Connection, Family
-from ai_models.types import TEXT_SETTINGS, Chunk, EmbedRequest, Health, ObjectRequest, TextRequest
+from ai_models.testing.samples import wav
+from ai_models.types import (
+    SETTINGS,
+    Chunk,
+    EmbedRequest,
+    GeneratedFile,
+    Health,
+    ObjectRequest,
+    TextRequest,
+    TranscribeRequest,
+    VideoOperation,
+)
 
 TEXT: TextRequest = {"prompt": "Say one word.", "max_output_tokens": 32}
 SCHEMA = {
@@ -41,12 +53,7 @@ SCHEMA = {
     "additionalProperties": False,
 }
 
-_METHODS = {
-    "do_generate_text": Capability.TEXT_GENERATION,
-    "do_stream_text": Capability.TEXT_GENERATION,
-    "do_generate_object": Capability.STRUCTURED_OUTPUT,
-    "do_embed": Capability.EMBEDDINGS,
-}
+_POLLS = 20
 
 
 def connection(
@@ -72,12 +79,16 @@ class FamilyConformance:
     Attributes:
         family: the class under test.
         model: a model that the connection's other end answers for.
-        embedding_model: the same for embeddings.
+        embedding_model, image_model, speech_model, transcription_model, video_model: the same for other capabilities.
     """
 
     family: ClassVar[type[Family]]
     model: ClassVar[str] = "test-model"
     embedding_model: ClassVar[str] = "test-embedding-model"
+    image_model: ClassVar[str] = "test-image-model"
+    speech_model: ClassVar[str] = "test-speech-model"
+    transcription_model: ClassVar[str] = "test-transcription-model"
+    video_model: ClassVar[str] = "test-video-model"
 
     @pytest.fixture
     def connection(self) -> Connection:
@@ -113,9 +124,9 @@ class FamilyConformance:
 
     def test_capabilities_and_methods_agree(self) -> None:
         assert self.family.capabilities, "a family has at least one capability"
-        for method, capability in _METHODS.items():
-            written = getattr(self.family, method) is not getattr(Family, method)
-            if capability in self.family.capabilities:
+        for capability in self.family.capabilities:
+            for method in _calls(cast(Any, None), capability, ""):
+                written = getattr(self.family, method) is not getattr(Family, method)
                 assert written, f"{capability} is listed and {method} is not written"
 
     # --- the connection ----------------------------------------------------------------------------------------------
@@ -144,21 +155,16 @@ class FamilyConformance:
 
     @pytest.mark.asyncio
     async def test_what_is_not_listed_is_refused(self, connected: Family) -> None:
-        calls: dict[str, Callable[[], Any]] = {
-            "do_generate_text": lambda: connected.do_generate_text(self.model, TEXT),
-            "do_stream_text": lambda: anext(connected.do_stream_text(self.model, TEXT)),
-            "do_generate_object": lambda: connected.do_generate_object(self.model, _object_request()),
-            "do_embed": lambda: connected.do_embed(self.embedding_model, {"values": ["one"]}),
-        }
-        for method, capability in _METHODS.items():
-            if capability not in self.family.capabilities:
+        for capability in set(Capability) - self.family.capabilities:
+            for call in _calls(connected, capability, _model(self, capability)).values():
                 with pytest.raises(UnsupportedFunctionality):
-                    await calls[method]()
+                    await call()
 
     @pytest.mark.asyncio
     async def test_supported_settings_are_known_settings(self, connected: Family) -> None:
-        supported = await connected.supported_settings(self.model)
-        assert supported is None or supported <= TEXT_SETTINGS
+        for capability in self.family.capabilities:
+            supported = await connected.supported_settings(capability, _model(self, capability))
+            assert supported is None or supported <= SETTINGS[capability], capability
 
     @pytest.mark.asyncio
     async def test_text_has_a_finish_reason(self, connected: Family) -> None:
@@ -206,6 +212,13 @@ class FamilyConformance:
         assert isinstance(json.loads(result.text), dict)
 
     @pytest.mark.asyncio
+    async def test_a_streamed_object_is_json_at_its_end(self, connected: Family) -> None:
+        self.needs(Capability.STRUCTURED_OUTPUT)
+        chunks = [chunk async for chunk in connected.do_stream_object(self.model, _object_request())]
+        assert isinstance(json.loads("".join(chunk.text for chunk in chunks)), dict)
+        assert len([chunk for chunk in chunks if chunk.finish_reason]) == 1, "exactly one chunk has the finish reason"
+
+    @pytest.mark.asyncio
     async def test_embeddings_come_in_order(self, connected: Family) -> None:
         self.needs(Capability.EMBEDDINGS)
         request: EmbedRequest = {"values": ["one", "two", "three"]}
@@ -213,6 +226,41 @@ class FamilyConformance:
         assert together.embeddings is not None
         assert len(together.embeddings) == 3
         assert len({len(vector) for vector in together.embeddings}) == 1, "all vectors have the same length"
+
+    @pytest.mark.asyncio
+    async def test_images_are_what_they_say(self, connected: Family) -> None:
+        self.needs(Capability.IMAGE_GENERATION)
+        result = await connected.do_generate_image(self.image_model, {"prompt": "A cat", "n": 1})
+        assert len(result.images) == 1
+        _check_type(result.images[0], "image/")
+
+    @pytest.mark.asyncio
+    async def test_speech_is_what_it_says(self, connected: Family) -> None:
+        self.needs(Capability.SPEECH_GENERATION)
+        result = await connected.do_generate_speech(self.speech_model, {"text": "Hello there"})
+        _check_type(result.audio, "audio/")
+
+    @pytest.mark.asyncio
+    async def test_a_recording_is_written_down(self, connected: Family) -> None:
+        self.needs(Capability.TRANSCRIPTION)
+        result = await connected.do_transcribe(self.transcription_model, _transcribe_request())
+        assert isinstance(result.text, str)
+        assert all(part.start_second <= part.end_second for part in result.segments)
+
+    @pytest.mark.asyncio
+    async def test_a_video_is_made_and_fetched(self, connected: Family) -> None:
+        self.needs(Capability.VIDEO_GENERATION)
+        operation = await connected.do_start_video(self.video_model, {"prompt": "A cat walks by", "n": 1})
+        for _ in range(_POLLS):
+            assert isinstance(operation, VideoOperation)
+            json.dumps(operation.reference)
+            if operation.status != "running":
+                break
+            operation = await connected.do_poll_video(self.video_model, operation.reference)
+        assert operation.status == "completed", f"after {_POLLS} polls; let your server be quick"
+        assert operation.videos, "the media types of the videos"
+        pieces = [piece async for piece in connected.do_fetch_video(self.video_model, operation.reference, 0)]
+        assert b"".join(pieces)
 
     @pytest.mark.asyncio
     async def test_errors_are_ours_and_leak_nothing(self, connection: Connection, caplog: pytest.LogCaptureFixture) -> None:
@@ -237,14 +285,61 @@ class FamilyConformance:
         assert "127.0.0.1:9" not in str(caught.value), "an error names no address"
 
     async def _call_something(self, family: Family) -> None:
-        if Capability.TEXT_GENERATION in self.family.capabilities:
-            await family.do_generate_text(self.model, TEXT)
-        else:
-            await family.do_embed(self.embedding_model, {"values": ["one"]})
+        capability = next(capability for capability in Capability if capability in self.family.capabilities)
+        await next(iter(_calls(family, capability, _model(self, capability)).values()))()
+
+
+def _model(test: FamilyConformance, capability: Capability) -> str:
+    """The model that the author names for a capability."""
+    return {
+        Capability.TEXT_GENERATION: test.model,
+        Capability.STRUCTURED_OUTPUT: test.model,
+        Capability.EMBEDDINGS: test.embedding_model,
+        Capability.IMAGE_GENERATION: test.image_model,
+        Capability.SPEECH_GENERATION: test.speech_model,
+        Capability.TRANSCRIPTION: test.transcription_model,
+        Capability.VIDEO_GENERATION: test.video_model,
+    }[capability]
+
+
+def _calls(family: Family, capability: Capability, model: str) -> Mapping[str, Callable[[], Any]]:
+    """The methods of a capability, each with a call of it."""
+    calls: Mapping[Capability, dict[str, Callable[[], Any]]] = {
+        Capability.TEXT_GENERATION: {
+            "do_generate_text": lambda: family.do_generate_text(model, TEXT),
+            "do_stream_text": lambda: anext(family.do_stream_text(model, TEXT)),
+        },
+        Capability.STRUCTURED_OUTPUT: {
+            "do_generate_object": lambda: family.do_generate_object(model, _object_request()),
+            "do_stream_object": lambda: anext(family.do_stream_object(model, _object_request())),
+        },
+        Capability.EMBEDDINGS: {"do_embed": lambda: family.do_embed(model, {"values": ["one"]})},
+        Capability.IMAGE_GENERATION: {
+            "do_generate_image": lambda: family.do_generate_image(model, {"prompt": "A cat", "n": 1})
+        },
+        Capability.SPEECH_GENERATION: {"do_generate_speech": lambda: family.do_generate_speech(model, {"text": "Hello"})},
+        Capability.TRANSCRIPTION: {"do_transcribe": lambda: family.do_transcribe(model, _transcribe_request())},
+        Capability.VIDEO_GENERATION: {
+            "do_start_video": lambda: family.do_start_video(model, {"prompt": "A cat", "n": 1}),
+            "do_poll_video": lambda: family.do_poll_video(model, {}),
+            "do_fetch_video": lambda: anext(family.do_fetch_video(model, {}, 0)),
+        },
+    }
+    return calls[capability]
+
+
+def _check_type(file: GeneratedFile, kind: str) -> None:
+    assert file.bytes
+    assert file.media_type.startswith(kind)
+    assert media.media_type(file.bytes) in {file.media_type, None}, "the bytes have another media type"
 
 
 def _object_request() -> ObjectRequest:
     return {"prompt": "Invent a person.", "schema": SCHEMA, "max_output_tokens": 64}
+
+
+def _transcribe_request() -> TranscribeRequest:
+    return {"audio": wav(), "media_type": "audio/wav"}
 
 
 def _plaintexts(connection: Connection) -> list[str]:

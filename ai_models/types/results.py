@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, field, fields
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from ai_models.exceptions import AIModelsError
+from ai_models.types.messages import BASE64
 
 FinishReason = Literal["stop", "length", "content-filter", "tool-calls", "error", "other"]
 
@@ -63,10 +69,16 @@ class TextContent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReasoningContent:
-    """What the model thought before it answered."""
+    """What the model thought before it answered.
+
+    Attributes:
+        text: empty where the vendor keeps the thoughts to itself.
+        provider_metadata: what the vendor wants back with it in the next turn, by family; ``None`` when it wants nothing.
+    """
 
     type: Literal["reasoning"] = "reasoning"
     text: str
+    provider_metadata: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +129,7 @@ class TextResult(ModelResult):
     """Generated text.
 
     Attributes:
-        content: the parts of the answer in order; made of the three below when a family gives none.
+        content: the parts of the answer in order; made of text, reasoning and tool calls when a family gives none.
         finish_reason: why the model stopped, in this service's words; ``raw_finish_reason`` in the provider's.
     """
 
@@ -141,10 +153,16 @@ class ObjectResult(TextResult):
     """A validated object, and the text it was read from.
 
     Attributes:
-        object: satisfies the schema; an instance of the class when the schema was one.
+        object: satisfies the schema; an instance of the class when the schema was one; ``None`` when the model asks for
+            tools first.
     """
 
     object: Any = None
+
+    @classmethod
+    def of(cls, result: TextResult, value: Any) -> ObjectResult:
+        """The result of a text that was read as an object."""
+        return cls(**{part.name: getattr(result, part.name) for part in fields(result)}, object=value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,22 +187,105 @@ class EmbedResult(ModelResult):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GeneratedFile:
+    """A file that a model made.
+
+    Attributes:
+        bytes: the file itself; in JSON its base64, under that name.
+        media_type: IANA media type, ``image/png``.
+    """
+
+    bytes: Annotated[builtins.bytes, Field(serialization_alias="base64"), BASE64] = field(repr=False)
+    media_type: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageResult(ModelResult):
+    """Generated images."""
+
+    images: tuple[GeneratedFile, ...] = ()
+    usage: Usage = field(default_factory=Usage)
+
+    @property
+    def image(self) -> GeneratedFile:
+        """The first image."""
+        return self.images[0]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpeechResult(ModelResult):
+    """Generated speech."""
+
+    audio: GeneratedFile
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TranscriptionSegment:
+    """A stretch of a transcript, with its time in the recording."""
+
+    text: str
+    start_second: float
+    end_second: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TranscriptionResult(ModelResult):
+    """A transcript.
+
+    Attributes:
+        segments: empty when the provider tells no times.
+        language: as the provider names it; ``None`` when it does not.
+        duration_in_seconds: of the recording; ``None`` when the provider does not tell it.
+    """
+
+    text: str
+    segments: tuple[TranscriptionSegment, ...] = ()
+    language: str | None = None
+    duration_in_seconds: float | None = None
+    usage: Usage = field(default_factory=Usage)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoOperation:
+    """A video that a provider is making, as its family reports it.
+
+    Attributes:
+        reference: what the family needs to ask for it again; JSON, without secrets. It is stored.
+        status: where the work stands. ``failed`` comes with ``error``.
+        progress: percent, 0 to 100; ``None`` when the provider does not tell it.
+        videos: media types of the videos that can be fetched, once it is completed.
+    """
+
+    reference: Mapping[str, Any]
+    status: Literal["running", "completed", "failed"] = "running"
+    progress: int | None = None
+    videos: tuple[str, ...] = ()
+    error: AIModelsError | None = None
+    warnings: tuple[Warning, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Chunk:
     """One step of a stream as a family yields it; the service turns chunks into events.
 
     Attributes:
+        reasoning_metadata: set on the chunk that ends a block of reasoning, where the vendor wants it back in the next turn:
+            the block's ``provider_metadata``.
         tool_calls: pieces of tool calls, to be put together by ``index``.
         finish_reason: set once, on the chunk that ends the generation.
         usage: set when the provider told it, on or after that chunk.
+        warnings: what the family has to report about the call; on a chunk that carries something else too.
     """
 
     text: str = ""
     reasoning: str = ""
+    reasoning_metadata: Mapping[str, Any] | None = None
     tool_calls: tuple[ToolCallDelta, ...] = ()
     finish_reason: FinishReason | None = None
     raw_finish_reason: str | None = None
     usage: Usage | None = None
     response: ResponseInfo | None = None
+    warnings: tuple[Warning, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,53 @@
+"""Events as JSON: the objects that server-sent events, websocket frames and replay logs all carry.
+
+They are the parts of the AI SDK's UI message stream protocol, and ``error`` also has the whole error of this service.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from ai_models import events
+from ai_models.serialization import to_json
+
+
+def encode(event: events.Event, request_id: str) -> str:
+    """An event as a JSON object without line breaks; ``type`` comes first.
+
+    Args:
+        request_id: stands in the error of an ``error``.
+    """
+    return dumps({"type": event.type, **_fields(event, request_id)})
+
+
+def dumps(value: Any) -> str:
+    """JSON as it is sent: no spaces, and half surrogate pairs, which UTF-8 does not have, as question marks."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
+def _fields(event: events.Event, request_id: str) -> dict[str, Any]:
+    if isinstance(event, events.Error):
+        return {"errorText": event.error.message, **event.error.envelope(request_id)}
+    encoder: Callable[[Any], dict[str, Any]] = _ENCODERS.get(type(event), to_json)
+    return encoder(event)
+
+
+def _finish(event: events.Finish) -> dict[str, Any]:
+    result = event.result
+    told = {"usage": result.usage, "provider": result.provider, "model": result.model, "warnings": result.warnings}
+    return {"finishReason": result.finish_reason, "messageMetadata": to_json(told)}
+
+
+def _reasoning_end(event: events.ReasoningEnd) -> dict[str, Any]:
+    """The AI SDK refuses ``null`` in place of metadata."""
+    return {name: value for name, value in to_json(event).items() if value is not None}
+
+
+_ENCODERS: dict[type[events.Event], Callable[[Any], dict[str, Any]]] = {
+    events.Finish: _finish,
+    events.ReasoningEnd: _reasoning_end,
+}
+"""Events whose encoding is more than their fields under JSON names."""
