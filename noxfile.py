@@ -12,9 +12,18 @@ import psycopg
 
 POSTGRES_URL = os.environ.get("DATABASE_URL", "postgres://postgres@127.0.0.1:5432/postgres")
 
-# What speaks to providers has nothing to do with Django.
-WITHOUT_PROVIDERS = ("--ignore=tests/upstreams", "--ignore=tests/families")
-STORED = ("tests/state", "tests/commands", "tests/service", "tests/api", "tests/test_leaks.py")
+# What speaks to providers has nothing to do with Django, and neither have the clients in JavaScript.
+ELSEWHERE = ("--ignore=tests/upstreams", "--ignore=tests/families", "--ignore=tests/javascript", "--ignore=tests/browser")
+PARALLEL = ("--numprocesses", "auto")
+STORED = (
+    "tests/state",
+    "tests/commands",
+    "tests/service",
+    "tests/videos",
+    "tests/api",
+    "tests/websocket",
+    "tests/test_leaks.py",
+)
 
 nox.options.default_venv_backend = "uv"
 nox.options.download_python = "never"
@@ -44,7 +53,7 @@ def postgres(session: nox.Session) -> None:
         psycopg.connect(POSTGRES_URL, connect_timeout=2).close()
     except psycopg.OperationalError:
         session.skip("no PostgreSQL server answers")
-    session.run(sys.executable, "-m", "pytest", *(session.posargs or STORED), env={"DATABASE_URL": POSTGRES_URL})
+    session.run(sys.executable, "-m", "pytest", *PARALLEL, *(session.posargs or STORED), env={"DATABASE_URL": POSTGRES_URL})
 
 
 @nox.session(python=other_python())
@@ -52,4 +61,4 @@ def other_django(session: nox.Session) -> None:
     """The suite with the other supported line of Django: 5.2 below Python 3.12, 6.x from there on."""
     session.install("--require-hashes", "--no-build", "--no-deps", "--requirement", "requirements.lock")
     session.install("--no-deps", "--no-build-isolation", "--editable", ".")
-    session.run("python", "-m", "pytest", *(session.posargs or WITHOUT_PROVIDERS))
+    session.run("python", "-m", "pytest", *PARALLEL, *(session.posargs or ELSEWHERE))

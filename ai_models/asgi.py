@@ -16,19 +16,28 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.db import close_old_connections
+from django.utils.http import parse_header_parameters
 
 from ai_models import service, validation
 from ai_models.api import requestid
 from ai_models.api.errors import RequestTimeout
 from ai_models.conf import conf
 from ai_models.exceptions import AIModelsError, ConfigurationError, InvalidRequest, PayloadTooLarge
+from ai_models.openai_api import errors as openai_errors
 
 Scope = Mapping[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Application = Callable[[Any, Any, Any], Awaitable[None]]
+Tell = Callable[[AIModelsError, str], tuple[dict[str, Any], dict[str, str]]]
+"""Takes an error and the request's id, and gives body and headers."""
 
 BODY_SECONDS = 30.0
+
+LINGER_SECONDS = 2.0
+"""How long a refused body is still taken and thrown away, so that its sender gets to read why; less when it pauses."""
+
+_PAUSE_SECONDS = 0.25
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +47,7 @@ def serve(app: Application, *, prefix: str = "/api/ai/", body_seconds: float = B
 
     Args:
         app: Django's, or a router around it. Its own lifespan is not called; Django has none.
-        prefix: where the request limits hold; the host's other addresses are left alone.
+        prefix: where the API is, and the request limits hold; the host's other addresses are left alone.
         body_seconds: the time a request body may take to arrive.
 
     Raises:
@@ -49,8 +58,9 @@ def serve(app: Application, *, prefix: str = "/api/ai/", body_seconds: float = B
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await _lifespan(receive, send)
-        elif scope["type"] == "http" and scope["path"].removeprefix(scope.get("root_path", "")).startswith(prefix):
-            await _limited(app, scope, receive, send, body_seconds)
+        elif scope["type"] == "http" and (path := scope["path"].removeprefix(scope.get("root_path", ""))).startswith(prefix):
+            tell = _as_openai if path.startswith(f"{prefix}openai/") else _as_rest
+            await _limited(app, scope, receive, send, body_seconds, tell)
         else:
             await app(scope, receive, send)
 
@@ -90,46 +100,88 @@ class Body:
         return {"type": "http.disconnect"}
 
 
-async def _limited(app: Application, scope: Scope, receive: Receive, send: Send, seconds: float) -> None:
-    limit = conf().MAX_REQUEST_BYTES
-    if error := _refused_headers(scope, limit):
-        await _send_error(scope, send, error)
+def _as_rest(error: AIModelsError, request_id: str) -> tuple[dict[str, Any], dict[str, str]]:
+    return error.envelope(request_id), {}
+
+
+def _as_openai(error: AIModelsError, request_id: str) -> tuple[dict[str, Any], dict[str, str]]:
+    return openai_errors.body(error, request_id), openai_errors.headers(error)
+
+
+async def _limited(app: Application, scope: Scope, receive: Receive, send: Send, seconds: float, tell: Tell) -> None:
+    try:
+        limit = _limit(scope)
+        _check_framing(scope, limit)
+    except AIModelsError as error:
+        await _send_error(scope, receive, send, error, tell)
         return
     body = Body(receive, limit=limit, seconds=seconds)
     await app(scope, body, send)
     if body.refusal is not None:
-        await _send_error(scope, send, body.refusal)
+        await _send_error(scope, receive, send, body.refusal, tell)
 
 
-def _refused_headers(scope: Scope, limit: int) -> AIModelsError | None:
-    """What is wrong with how the headers frame the body. Two answers to "how long?" are how requests are smuggled."""
+def _limit(scope: Scope) -> int:
+    """How many bytes the body may have: forms bring files along.
+
+    Raises:
+        InvalidRequest: the content type cannot be read. Django would end such a request without an answer of its own.
+    """
+    declared = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"content-type"), "")
+    try:
+        media_type, _ = parse_header_parameters(declared)
+    except ValueError:
+        raise InvalidRequest("Content-Type is malformed.") from None
+    return conf().MAX_UPLOAD_BYTES if media_type == "multipart/form-data" else conf().MAX_REQUEST_BYTES
+
+
+def _check_framing(scope: Scope, limit: int) -> None:
+    """Look how the headers frame the body. Two answers to "how long?" are how requests are smuggled.
+
+    Raises:
+        InvalidRequest, PayloadTooLarge: what is wrong.
+    """
     lengths = [value for name, value in scope["headers"] if name == b"content-length"]
     chunked = any(name == b"transfer-encoding" for name, _ in scope["headers"])
     if len(lengths) > 1 or (lengths and chunked) or not all(length.isdigit() for length in lengths):
-        return InvalidRequest("Content-Length and Transfer-Encoding contradict each other or are malformed.")
+        raise InvalidRequest("Content-Length and Transfer-Encoding contradict each other or are malformed.")
     if lengths and (len(lengths[0]) > 18 or int(lengths[0]) > limit):
-        return _too_large(limit)
-    return None
+        raise _too_large(limit)
 
 
 def _too_large(limit: int) -> AIModelsError:
     return PayloadTooLarge(f"The request body is larger than {limit} bytes.")
 
 
-async def _send_error(scope: Scope, send: Send, error: AIModelsError) -> None:
+async def _send_error(scope: Scope, receive: Receive, send: Send, error: AIModelsError, tell: Tell) -> None:
     sent = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"x-request-id"), None)
     request_id = requestid.bind(sent)
-    body = json.dumps(error.envelope(request_id)).encode()
+    told, more = tell(error, request_id)
+    body = json.dumps(told).encode()
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", str(len(body)).encode()),
         (requestid.HEADER.lower().encode(), request_id.encode()),
+        *((name.lower().encode(), value.encode()) for name, value in more.items()),
     ]
     if scope.get("http_version", "1.1").startswith("1"):
         # The rest of the body is not read, so that the connection is of no further use.
         headers.append((b"connection", b"close"))
     await send({"type": "http.response.start", "status": error.http_status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    await send({"type": "http.response.body", "body": body, "more_body": True})
+    await _linger(receive)
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _linger(receive: Receive) -> None:
+    """Throw away what still comes. A connection that is closed with unread data is reset, and the answer is lost."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(LINGER_SECONDS):
+            more = True
+            while more:
+                async with asyncio.timeout(_PAUSE_SECONDS):
+                    message = await receive()
+                more = message.get("more_body", False)
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:

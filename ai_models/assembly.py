@@ -3,13 +3,40 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from ai_models import events
 from ai_models.events import Event
-from ai_models.transports import chat
-from ai_models.types import Chunk, FinishReason, ResponseInfo, TextResult, ToolCall, Usage
+from ai_models.objects import Schema, partial
+from ai_models.transports import chat_answers
+from ai_models.types import (
+    Chunk,
+    FinishReason,
+    ObjectResult,
+    ReasoningContent,
+    ResponseInfo,
+    TextContent,
+    TextResult,
+    ToolCall,
+    Usage,
+)
+
+
+@dataclass(slots=True)
+class _Block:
+    """Text or reasoning."""
+
+    id: str
+    reasoning: bool
+    pieces: list[str] = field(default_factory=list)
+    metadata: Mapping[str, Any] | None = None
+
+    @property
+    def content(self) -> TextContent | ReasoningContent:
+        text = "".join(self.pieces)
+        return ReasoningContent(text=text, provider_metadata=self.metadata) if self.reasoning else TextContent(text=text)
 
 
 @dataclass(slots=True)
@@ -17,6 +44,10 @@ class _ToolCall:
     id: str
     name: str
     arguments: list[str] = field(default_factory=list)
+
+    @property
+    def content(self) -> ToolCall:
+        return chat_answers.tool_call(self.id, self.name, "".join(self.arguments))
 
 
 class Assembler:
@@ -28,29 +59,34 @@ class Assembler:
 
     def __init__(self, base: TextResult) -> None:
         self._base = base
-        self._text: list[str] = []
-        self._reasoning: list[str] = []
+        self._parts: list[_Block | _ToolCall] = []
         self._calls: dict[int, _ToolCall] = {}
-        self._open: tuple[str, str] | None = None
+        self._open: _Block | None = None
         self._blocks = 0
         self._finish_reason: FinishReason = "other"
         self._raw: str | None = None
         self._usage = Usage()
         self._response = ResponseInfo()
+        self._warnings = base.warnings
 
     def feed(self, chunk: Chunk) -> Iterator[Event]:
         """The events that a chunk makes."""
         self._usage = chunk.usage or self._usage
         self._response = chunk.response or self._response
+        self._warnings += chunk.warnings
         if chunk.reasoning:
-            yield from self._grow("reasoning", chunk.reasoning)
+            yield from self._grow(chunk.reasoning, reasoning=True)
+        if chunk.reasoning_metadata is not None:
+            yield from self._open_block(reasoning=True)
+            yield from self._close_block(chunk.reasoning_metadata)
         if chunk.text:
-            yield from self._grow("text", chunk.text)
+            yield from self._grow(chunk.text, reasoning=False)
         for piece in chunk.tool_calls:
             yield from self._close_block()
             call = self._calls.get(piece.index)
             if call is None:
                 call = self._calls[piece.index] = _ToolCall(piece.id or f"call_{uuid.uuid4().hex}", piece.name or "")
+                self._parts.append(call)
                 yield events.ToolInputStart(call.id, call.name)
             if piece.arguments:
                 call.arguments.append(piece.arguments)
@@ -61,47 +97,97 @@ class Assembler:
     def finish(self) -> Iterator[Event]:
         """The events after the last chunk, ``Finish`` among them."""
         yield from self._close_block()
-        result = self.result()
-        for call in result.tool_calls:
-            yield events.ToolInputAvailable(call.tool_call_id, call.tool_name, call.input)
-        yield events.Finish(result)
+        yield from self._end(self.result())
 
     def result(self) -> TextResult:
         """The result so far."""
-        text, reasoning = "".join(self._text), "".join(self._reasoning)
-        calls: tuple[ToolCall, ...] = tuple(
-            chat.tool_call(call.id, call.name, "".join(call.arguments)) for call in self._calls.values()
-        )
+        content = tuple(part.content for part in self._parts)
+        reasoning = "".join(part.text for part in content if isinstance(part, ReasoningContent))
         return TextResult(
             provider=self._base.provider,
             model=self._base.model,
-            warnings=self._base.warnings,
-            text=text,
+            warnings=self._warnings,
+            text=self._text(),
+            content=content,
             reasoning_text=reasoning or None,
-            tool_calls=calls,
+            tool_calls=tuple(part for part in content if isinstance(part, ToolCall)),
             finish_reason=self._finish_reason,
             raw_finish_reason=self._raw,
             usage=self._usage,
             response=self._response,
         )
 
-    def _grow(self, kind: str, delta: str) -> Iterator[Event]:
-        """More of the open block, or a new block when another kind is open."""
-        if self._open is None or self._open[0] != kind:
+    def _text(self) -> str:
+        blocks = (part.pieces for part in self._parts if isinstance(part, _Block) and not part.reasoning)
+        return "".join(piece for pieces in blocks for piece in pieces)
+
+    def _end(self, result: TextResult) -> Iterator[Event]:
+        for call in result.tool_calls:
+            yield events.ToolInputAvailable(call.tool_call_id, call.tool_name, call.input)
+        yield events.Finish(result)
+
+    def _grow(self, delta: str, *, reasoning: bool) -> Iterator[Event]:
+        """More of the open block, or a new block when none of this kind is open."""
+        block = yield from self._open_block(reasoning=reasoning)
+        block.pieces.append(delta)
+        yield events.ReasoningDelta(block.id, delta) if reasoning else events.TextDelta(block.id, delta)
+
+    def _open_block(self, *, reasoning: bool) -> Generator[Event, None, _Block]:
+        if self._open is None or self._open.reasoning != reasoning:
             yield from self._close_block()
             self._blocks += 1
-            self._open = (kind, f"{kind}-{self._blocks}")
-            yield events.TextStart(self._open[1]) if kind == "text" else events.ReasoningStart(self._open[1])
-        identity = self._open[1]
-        if kind == "text":
-            self._text.append(delta)
-            yield events.TextDelta(identity, delta)
-        else:
-            self._reasoning.append(delta)
-            yield events.ReasoningDelta(identity, delta)
+            self._open = _Block(f"{'reasoning' if reasoning else 'text'}-{self._blocks}", reasoning)
+            self._parts.append(self._open)
+            yield events.ReasoningStart(self._open.id) if reasoning else events.TextStart(self._open.id)
+        return self._open
 
-    def _close_block(self) -> Iterator[Event]:
-        if self._open is not None:
-            kind, identity = self._open
+    def _close_block(self, metadata: Mapping[str, Any] | None = None) -> Iterator[Event]:
+        if (block := self._open) is not None:
             self._open = None
-            yield events.TextEnd(identity) if kind == "text" else events.ReasoningEnd(identity)
+            block.metadata = metadata
+            yield events.ReasoningEnd(block.id, metadata) if block.reasoning else events.TextEnd(block.id)
+
+
+class ObjectAssembler(Assembler):
+    """An assembler whose text is JSON: it also gives the object as it grows, and holds the whole one against the schema.
+
+    Reading JSON from its beginning costs more each time it has grown, so it is read again only when it has grown by a
+    sixteenth: however the text comes in pieces, the work stays in proportion to its length.
+    """
+
+    _ID = "object-1"
+
+    def __init__(self, base: TextResult, schema: Schema) -> None:
+        super().__init__(base)
+        self._schema = schema
+        self._length = self._next = 0
+        self._seen: Any = None
+        self._object: Any = None
+
+    def feed(self, chunk: Chunk) -> Iterator[Event]:
+        yield from super().feed(chunk)
+        self._length += len(chunk.text)
+        if chunk.text and self._length >= self._next:
+            self._next = self._length + self._length // 16
+            yield from self._partial(partial(self._text()))
+
+    def finish(self) -> Iterator[Event]:
+        """The events after the last chunk.
+
+        Raises:
+            NoObjectGenerated: the text does not satisfy the schema.
+        """
+        yield from self._close_block()
+        result = self._schema.read(super().result())
+        self._object = result.object
+        yield from self._partial(partial(result.text))
+        yield from self._end(result)
+
+    def result(self) -> ObjectResult:
+        """The result so far; its ``object`` is ``None`` until it is complete."""
+        return ObjectResult.of(super().result(), self._object)
+
+    def _partial(self, value: Any) -> Iterator[Event]:
+        if value is not None and value != self._seen:
+            self._seen = value
+            yield events.PartialObject(self._ID, value)

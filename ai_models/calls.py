@@ -76,7 +76,7 @@ async def attempts(attempt: Callable[[], Awaitable[T]], limits: Limits) -> T:
             return await _within(end, attempt)
         except UpstreamError as error:
             wait = _backoff(number, error)
-            if number == limits.max_retries or not _repeatable(error) or wait > LONGEST_WAIT or time.monotonic() + wait >= end:
+            if number == limits.max_retries or not repeatable(error) or wait > LONGEST_WAIT or time.monotonic() + wait >= end:
                 raise
             await asyncio.sleep(wait)
     raise AssertionError("unreachable: the last attempt returns or raises")
@@ -102,10 +102,26 @@ async def chunks(start: Callable[[], AsyncGenerator[Chunk]], limits: Limits) -> 
     stream, piece, until = await attempts(open_stream, limits)
     async with aclosing(stream):
         while piece is not None:
+            yield piece
+            # Counted from here: how long a reader takes is not the provider's fault.
             if _is_progress(piece):
                 until = min(end, time.monotonic() + limits.chunk)
-            yield piece
             piece = await _next(stream, until)
+
+
+async def pieces(start: Callable[[], AsyncGenerator[bytes]], limits: Limits) -> AsyncGenerator[bytes]:
+    """The bytes of a file, in one attempt.
+
+    Raises:
+        AIModelsError: no piece came in time, or the download failed.
+    """
+    end = time.monotonic() + limits.total
+    async with aclosing(start()) as stream:
+        while True:
+            piece = await _within(min(end, time.monotonic() + limits.chunk), lambda: anext(stream, None))
+            if piece is None:
+                return
+            yield piece
 
 
 async def _next(stream: AsyncGenerator[Chunk], until: float) -> Chunk | None:
@@ -118,7 +134,7 @@ async def _next(stream: AsyncGenerator[Chunk], until: float) -> Chunk | None:
 
 def _is_progress(piece: Chunk) -> bool:
     """Whether the answer came further; signs of life and figures alone do not extend the time."""
-    return bool(piece.text or piece.reasoning or piece.tool_calls or piece.finish_reason)
+    return bool(piece.text or piece.reasoning or piece.reasoning_metadata or piece.tool_calls or piece.finish_reason)
 
 
 async def _within(end: float, call: Callable[[], Awaitable[T]]) -> T:
@@ -139,7 +155,8 @@ async def _within(end: float, call: Callable[[], Awaitable[T]]) -> T:
         raise Internal(f"The provider family failed with {type(error).__name__}.") from None
 
 
-def _repeatable(error: UpstreamError) -> bool:
+def repeatable(error: UpstreamError) -> bool:
+    """Whether another attempt may help and costs nothing that was already paid for."""
     return error.retryable and not isinstance(error, _NOT_REPEATED)
 
 

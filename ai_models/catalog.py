@@ -10,10 +10,10 @@ from typing import Any, Unpack
 from asgiref.sync import sync_to_async
 from django.db import DatabaseError
 
-from ai_models import calls, connections, gates, registry, resolution, store
+from ai_models import calls, connections, gates, naming, registry, resolution, store
 from ai_models.access import CHECK_PERMISSION, VIEW_PERMISSION, may, supported_by
 from ai_models.capabilities import Capability
-from ai_models.exceptions import AIModelsError, InvalidRequest, NotReady, PermissionDenied, ProviderNotFound
+from ai_models.exceptions import AIModelsError, NotReady, PermissionDenied, ProviderNotFound
 from ai_models.models import ProviderInstance
 from ai_models.resolution import NO_PROVIDER
 from ai_models.serialization import validate
@@ -135,8 +135,6 @@ async def aresolve(*, user: Any = None, **request: Unpack[ResolveRequest]) -> Re
     """
     await _require_any(user)
     validated = validate(ResolveRequest, request)
-    if "capability" not in validated:
-        raise InvalidRequest("capability: this field is required")
     capability = resolution.parse_capability(validated["capability"])
     target = resolution.resolve(await store.acurrent(), capability, validated.get("provider"), validated.get("model"))
     allowed = user is None or await may(user, capability.permission)
@@ -294,7 +292,7 @@ def _models(facts: InstanceFacts, capability: Capability) -> list[ModelInfo]:
     names += [(model, alias) for alias, model in known.aliases.items()]
     return [
         ModelInfo(
-            id=f"{facts.name}/{alias or model}",
+            id=naming.join(facts.name, alias or model),
             provider=facts.name,
             model=model,
             capability=capability,

@@ -13,6 +13,7 @@ ai_models.E009     stored credentials cannot be decrypted (database check: ``che
 ai_models.E010     the database is not migrated (at the server's start and in commands, where ``migrate`` is not held up)
 ai_models.E011     the database cannot be reached (as E010)
 ai_models.E012     no file with the key ai is there, and instances were seeded from one (told by ai_seed)
+ai_models.E013     video-generation is configured, and no backend of Django's Tasks framework keeps its jobs
 ai_models.W001     no configuration file with the key ai is there
 ai_models.I001     something an operator should know about a declared instance
 =================  ==========================================================================================

@@ -33,9 +33,25 @@ class Conf:
         ON_UNSUPPORTED: ``warn`` reports a setting that the model cannot honour, ``error`` refuses the call.
         TIMEOUT: seconds, the default of every call: the whole call, up to the first chunk, between chunks.
         MAX_RETRIES: attempts after the first one.
+        MAX_PARALLEL: upstream calls that one call is split into and that run at once: batches of embeddings, single images.
         MAX_REQUEST_BYTES: the largest request body a REST caller may send.
+        MAX_FILE_BYTES: the largest file a caller may send, alone or in a message.
+        MAX_UPLOAD_BYTES: the largest ``multipart/form-data`` body a REST caller may send.
         MAX_RESPONSE_BYTES: the largest body taken from a provider.
         MAX_EVENT_BYTES: the largest single event in a provider's stream.
+        MAX_VIDEO_BYTES: the largest video taken from a provider.
+        VIDEO_TIMEOUT: seconds that a video job may take, from its request to the stored video.
+        VIDEO_POLL_SECONDS: the first pause between two looks at a provider's progress; pauses grow to ten times as long.
+        VIDEO_EXPIRY_HOURS: videos are deleted so long after their job is completed.
+        VIDEO_RETENTION_DAYS: jobs without videos are forgotten so long after they ended.
+        RESUME_SECONDS: for so long after a stream's end its client can come back and read what it missed.
+        RESUME_CHARACTERS: how much of ended streams one process keeps in memory for that; the oldest go first.
+        WS_MAX_MESSAGE_BYTES: the largest message a client may send over the websocket.
+        WS_MESSAGES_PER_SECOND: how many messages it may send, on the average of some seconds.
+        WS_MAX_STREAMS: streams that run at once on one socket.
+        WS_MAX_SOCKETS_PER_USER: sockets that one user has open at once in one process.
+        WS_MAX_SOCKETS: sockets that are open at once in one process.
+        WS_IDLE_SECONDS: a socket without a stream is closed when its client sends nothing for so long.
         REVISION_POLL_SECONDS: how often a process looks for configuration changed by another one; 0 switches it off.
     """
 
@@ -47,9 +63,25 @@ class Conf:
     ON_UNSUPPORTED: Literal["warn", "error"] = "warn"
     TIMEOUT: Mapping[str, float] = field(default_factory=lambda: {"total": 300.0, "first_chunk": 60.0, "chunk": 60.0})
     MAX_RETRIES: int = 2
+    MAX_PARALLEL: int = 4
     MAX_REQUEST_BYTES: int = 10 * MIB
+    MAX_FILE_BYTES: int = 25 * MIB
+    MAX_UPLOAD_BYTES: int = 32 * MIB
     MAX_RESPONSE_BYTES: int = 32 * MIB
     MAX_EVENT_BYTES: int = MIB
+    MAX_VIDEO_BYTES: int = 1024 * MIB
+    VIDEO_TIMEOUT: float = 3600.0
+    VIDEO_POLL_SECONDS: float = 2.0
+    VIDEO_EXPIRY_HOURS: float = 24.0
+    VIDEO_RETENTION_DAYS: float = 30.0
+    RESUME_SECONDS: float = 300.0
+    RESUME_CHARACTERS: int = 32 * MIB
+    WS_MAX_MESSAGE_BYTES: int = MIB
+    WS_MESSAGES_PER_SECOND: int = 50
+    WS_MAX_STREAMS: int = 20
+    WS_MAX_SOCKETS_PER_USER: int = 256
+    WS_MAX_SOCKETS: int = 10_000
+    WS_IDLE_SECONDS: float = 300.0
     REVISION_POLL_SECONDS: float = 0.5
 
     @property
@@ -63,6 +95,11 @@ class Conf:
     def env_file(self) -> Path:
         """The ``.env`` file; it need not exist."""
         return Path(self.ENV_FILE) if self.ENV_FILE is not None else _base_dir() / ".env"
+
+    @property
+    def files_folder(self) -> Path:
+        """Where generated files are kept when the host declares no ``STORAGES["ai_models"]``; it need not exist."""
+        return _base_dir() / "ai_models_files"
 
 
 def _base_dir() -> Path:

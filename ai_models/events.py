@@ -1,11 +1,14 @@
 """The events of a stream. Websocket frames, server-sent events and terminal output are encodings of this one sequence.
 
-A stream is ``Start``, then any number of blocks (text, reasoning, tool input), then exactly one of ``Finish``, ``Error`` and
-``Abort``. Blocks of text and reasoning open with ``...Start``, grow by ``...Delta`` and close with ``...End``.
+A stream is ``Start``, then any number of blocks (text, reasoning, tool input) and partial objects, between the marks of a step
+where the client counts steps, then exactly one of ``Finish``, ``Error`` and ``Abort``. Blocks of text and reasoning open with
+``...Start``, grow by ``...Delta`` and close with ``...End``. A block of reasoning that the vendor keeps to itself has no
+``...Delta``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -26,6 +29,20 @@ class Start(Event):
 
     type: ClassVar[str] = "start"
     message_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class StartStep(Event):
+    """One answer of a model begins, of possibly many to one message, between which the client runs tools."""
+
+    type: ClassVar[str] = "start-step"
+
+
+@dataclass(frozen=True, slots=True)
+class FinishStep(Event):
+    """The answer ends."""
+
+    type: ClassVar[str] = "finish-step"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +89,15 @@ class ReasoningDelta(Event):
 
 @dataclass(frozen=True, slots=True)
 class ReasoningEnd(Event):
-    """A block of reasoning is complete."""
+    """A block of reasoning is complete.
+
+    Attributes:
+        provider_metadata: as in :class:`~ai_models.types.ReasoningContent`.
+    """
 
     type: ClassVar[str] = "reasoning-end"
     id: str
+    provider_metadata: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +126,19 @@ class ToolInputAvailable(Event):
     tool_call_id: str
     tool_name: str
     input: Any
+
+
+@dataclass(frozen=True, slots=True)
+class PartialObject(Event):
+    """The object of structured output as far as it is known; each replaces the one before. The last one is complete.
+
+    Attributes:
+        data: JSON; not yet held against the schema, but for the last one.
+    """
+
+    type: ClassVar[str] = "data-object"
+    id: str
+    data: Any
 
 
 @dataclass(frozen=True, slots=True)

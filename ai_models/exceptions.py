@@ -10,7 +10,9 @@
     ├── PermissionDenied                403 permission_denied
     ├── NotFound
     │   ├── ProviderNotFound            404 provider_not_found
-    │   └── ModelNotFound               404 model_not_found
+    │   ├── ModelNotFound               404 model_not_found
+    │   ├── StreamNotFound              404 stream_not_found
+    │   └── VideoNotFound               404 video_not_found
     ├── NotEnabled
     │   ├── ProviderDisabled            409 provider_disabled
     │   └── CapabilityNotEnabled        409 capability_not_enabled
@@ -27,7 +29,8 @@
     ├── Unavailable
     │   ├── CredentialUnavailable       503 credential_unavailable
     │   ├── CircuitOpen                 503 circuit_open
-    │   └── NotReady                    503 not_ready
+    │   ├── NotReady                    503 not_ready
+    │   └── VideoNotReady               503 not_ready
     └── ConfigurationError              (start-up and commands only; lists every problem)
 
 A message is written by us and never carries a credential, an upstream address or an upstream body.
@@ -143,6 +146,18 @@ class ModelNotFound(NotFound):
     """The provider does not know the model."""
 
     code = "model_not_found"
+
+
+class StreamNotFound(NotFound):
+    """There is no such stream to come back to: it is another user's, or its time is over."""
+
+    code = "stream_not_found"
+
+
+class VideoNotFound(NotFound):
+    """There is no such video job, it is another user's, or it has no such video."""
+
+    code = "video_not_found"
 
 
 class NotEnabled(AIModelsError):
@@ -271,6 +286,13 @@ class NotReady(Unavailable):
     """The service itself cannot work yet: storage, migrations or configuration."""
 
     retryable = True
+
+
+class VideoNotReady(Unavailable):
+    """The video is not made yet; its job goes on."""
+
+    retryable = True
+    remedy: Remedy = "retry"
 
 
 class ConfigurationError(AIModelsError):

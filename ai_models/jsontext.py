@@ -6,6 +6,8 @@ import json
 import math
 from typing import Any
 
+from pydantic_core import from_json
+
 DEEPEST = 100
 
 
@@ -24,6 +26,14 @@ def loads(text: str, *, lenient: bool = False) -> Any:
         return _plain(json.loads(text), DEEPEST, lenient)
     except RecursionError:
         raise ValueError("nested too deep") from None
+
+
+def beginning(text: str) -> Any:
+    """The value that a text which is not complete yet begins with; ``None`` while there is none. A cut string is kept."""
+    try:
+        return _plain(from_json(text, allow_inf_nan=False, allow_partial="trailing-strings"), DEEPEST, lenient=False)
+    except ValueError:
+        return None
 
 
 def clean(text: str) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
+from importlib import import_module
 from typing import Any, get_origin
 
 import regex
@@ -17,12 +18,15 @@ from ai_models import jsontext
 from ai_models.exceptions import InvalidRequest, NoObjectGenerated
 from ai_models.types import ObjectResult, TextResult
 
-_FENCED = re.compile(r"\A\s*```(?:json)?\s*\n(.*?)\n?\s*```\s*\Z", re.DOTALL)
+_FENCE = re.compile(r"\A\s*```(?:json)?[^\S\n]*\n")
+_FENCE_END = re.compile(r"\n?\s*```\s*\Z")
 _MAX_SCHEMA_CHARACTERS = 256 * 1024
-_MOST_WORK = 10_000  # references followed in one validation
+_MOST_SECONDS = 1.0  # of the processor's time, for one validation
 _PATTERN_SECONDS = 0.1
+_LARGEST_PATTERN = 100_000  # parts, repetitions counted as often as they may occur; each takes some 300 bytes
+_TOO_LARGE = "schema: a pattern repeats more than is allowed"
 _WRONG_KIND = "schema: give JSON Schema, a pydantic model or a dataclass"
-_work: ContextVar[int] = ContextVar("ai_models_schema_work", default=_MOST_WORK)
+_until: ContextVar[float] = ContextVar("ai_models_schema_until", default=float("inf"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +46,8 @@ class Schema:
         """A schema from JSON Schema, a pydantic model, a dataclass, or another type that pydantic knows.
 
         Raises:
-            InvalidRequest: it is missing or not a valid schema.
+            InvalidRequest: it is not a valid schema.
         """
-        if schema is None:
-            raise InvalidRequest("schema: this field is required")
         if isinstance(schema, Mapping):
             return cls(dict(schema), _JSONSchema(dict(schema)))
         # Never a string: pydantic would evaluate it as the name of a type.
@@ -64,20 +66,32 @@ class Schema:
             raise InvalidRequest(_WRONG_KIND) from None
 
     def read(self, result: TextResult) -> ObjectResult:
-        """The object in a model's answer.
+        """The object in a model's answer; ``None`` when the model asks for tools first.
 
         Raises:
             NoObjectGenerated: the answer is not JSON, or does not satisfy the schema.
         """
-        fenced = _FENCED.match(result.text)
-        text = fenced.group(1) if fenced else result.text
+        if result.tool_calls:
+            return ObjectResult.of(result, None)
+        text = _unfenced(result.text)
         try:
             value = jsontext.loads(text)
         except ValueError:
-            cut = " It was cut off at the output limit." if result.finish_reason == "length" else ""
-            raise NoObjectGenerated(f"The model's answer is not JSON.{cut}", text=result.text) from None
-        shared = {field.name: getattr(result, field.name) for field in dataclasses.fields(result)}
-        return ObjectResult(**shared, object=self.validator.validate(value, text))
+            cut = result.finish_reason == "length"
+            message = f"The model's answer is not JSON.{' It was cut off at the output limit.' if cut else ''}"
+            raise NoObjectGenerated(message, text=result.text, retryable=not cut) from None
+        return ObjectResult.of(result, self.validator.validate(value, text))
+
+
+def partial(text: str) -> Any:
+    """The JSON at the beginning of a text that is not complete yet; ``None`` while there is none."""
+    return jsontext.beginning(_unfenced(text))
+
+
+def _unfenced(text: str) -> str:
+    """The text without the fence that some models put around JSON, closed or not yet."""
+    fence = _FENCE.match(text)
+    return _FENCE_END.sub("", text[fence.end() :]) if fence else text
 
 
 class _JSONSchema:
@@ -89,10 +103,15 @@ class _JSONSchema:
             if len(json.dumps(schema)) > _MAX_SCHEMA_CHARACTERS:
                 raise InvalidRequest("schema: it is larger than allowed")
             Draft202012Validator.check_schema(schema)
+            if {"unevaluatedProperties", "patternProperties"} <= _keys(schema):
+                # jsonschema would search with patterns that nobody can stop.
+                raise InvalidRequest("schema: unevaluatedProperties and patternProperties cannot be used together")
+            if any(map(_is_too_large, _patterns(schema))):
+                raise InvalidRequest(_TOO_LARGE)
         except SchemaError as error:
             place = _path(error.absolute_path)
             raise InvalidRequest(f"schema: it is not valid JSON Schema (draft 2020-12) at {place}") from None
-        except (RecursionError, TypeError, ValueError):
+        except (RecursionError, TypeError, ValueError, ArithmeticError, re.error):
             raise InvalidRequest("schema: it is not valid JSON Schema (draft 2020-12)") from None
         # An empty registry: a $ref to an address is never fetched.
         self._validator = _bounded()(schema, registry=Registry())
@@ -100,15 +119,20 @@ class _JSONSchema:
     def validate(self, value: Any, text: str) -> Any:
         from referencing.exceptions import Unresolvable
 
-        _work.set(_MOST_WORK)
+        _until.set(time.thread_time() + _MOST_SECONDS)
         try:
             error = next(self._validator.iter_errors(value), None)
         except (Unresolvable, RecursionError):
             raise InvalidRequest("schema: it refers to something that is not in it, or to itself without end") from None
-        except regex.error:
+        except (regex.error, re.error):
             raise InvalidRequest("schema: a pattern is not a valid regular expression") from None
+        except _PatternTooLarge:
+            raise InvalidRequest(_TOO_LARGE) from None
         except (_TooMuchWork, TimeoutError):
             raise InvalidRequest("schema: checking an answer against it takes too long") from None
+        except (TypeError, ValueError, AttributeError, ArithmeticError):
+            # Not a schema where a $ref leads, or a number that cannot be compared.
+            raise InvalidRequest("schema: an answer cannot be checked against it") from None
         if error is not None:
             place = _path(error.absolute_path)
             raise NoObjectGenerated(f"The model's answer does not satisfy the schema at {place}.", text=text)
@@ -116,35 +140,43 @@ class _JSONSchema:
 
 
 class _TooMuchWork(Exception):
-    """A schema refers back and forth more often than any sensible one."""
+    """The validation of one answer took its time."""
+
+
+class _PatternTooLarge(Exception):
+    """A pattern would fill the memory before it is searched for."""
 
 
 @cache
 def _bounded() -> Any:
-    """A validator whose work a caller's schema cannot multiply without end: references are counted, patterns are timed."""
+    """A validator whose work a caller's schema cannot multiply without end: its time is limited, and that of patterns."""
     from jsonschema import Draft202012Validator
     from jsonschema.validators import extend
 
-    counted = {keyword: _counted(Draft202012Validator.VALIDATORS[keyword]) for keyword in ("$ref", "$dynamicRef")}
+    own = {
+        "pattern": _pattern,
+        "patternProperties": _pattern_properties,
+        "additionalProperties": _additional_properties,
+    }
+    limited = {name: _limited(check) for name, check in {**Draft202012Validator.VALIDATORS, **own}.items()}
     bounded: Callable[..., Any] = extend
-    return bounded(Draft202012Validator, {**counted, "pattern": _pattern, "patternProperties": _pattern_properties})
+    return bounded(Draft202012Validator, limited)
 
 
-def _counted(check: Any) -> Any:
-    def counting(validator: Any, reference: Any, instance: Any, schema: Any) -> Iterator[Any]:
-        left = _work.get() - 1
-        _work.set(left)
-        if left < 0:
+def _limited(check: Any) -> Any:
+    def checking(validator: Any, value: Any, instance: Any, schema: Any) -> Iterable[Any]:
+        if time.thread_time() > _until.get():
             raise _TooMuchWork
-        yield from check(validator, reference, instance, schema) or ()
+        errors: Iterable[Any] = check(validator, value, instance, schema) or ()
+        return errors
 
-    return counting
+    return checking
 
 
 def _pattern(validator: Any, pattern: str, instance: Any, schema: Any) -> Iterator[Any]:
     from jsonschema import ValidationError
 
-    if validator.is_type(instance, "string") and not regex.search(pattern, instance, timeout=_PATTERN_SECONDS):
+    if validator.is_type(instance, "string") and not _found(pattern, instance):
         yield ValidationError("the text does not match the pattern")
 
 
@@ -153,8 +185,68 @@ def _pattern_properties(validator: Any, patterns: Any, instance: Any, schema: An
         return
     for pattern, subschema in patterns.items():
         for key, value in instance.items():
-            if regex.search(pattern, key, timeout=_PATTERN_SECONDS):
+            if _found(pattern, key):
                 yield from validator.descend(value, subschema, path=key, schema_path=pattern)
+
+
+def _additional_properties(validator: Any, additional: Any, instance: Any, schema: Any) -> Iterator[Any]:
+    if not validator.is_type(instance, "object"):
+        return
+    named, patterns = schema.get("properties", {}), schema.get("patternProperties", {})
+    for key, value in instance.items():
+        if key not in named and not any(_found(pattern, key) for pattern in patterns):
+            yield from validator.descend(value, additional, path=key)
+
+
+def _found(pattern: str, text: str) -> bool:
+    """Whether the text has what the pattern describes."""
+    left = min(_PATTERN_SECONDS, _until.get() - time.thread_time())
+    if left <= 0:
+        raise _TooMuchWork
+    if _is_too_large(pattern):  # one that stands where nobody looks for patterns, and a $ref leads
+        raise _PatternTooLarge
+    return regex.search(pattern, text, timeout=left) is not None
+
+
+@lru_cache(maxsize=256)
+def _is_too_large(pattern: str) -> bool:
+    """Whether a pattern has too many parts when each repetition is written out, as ``regex`` does within repetitions.
+
+    Only Python's own parser tells what is repeated without compiling it; it has no public name.
+    """
+    return _written_out(import_module("re._parser").parse(pattern)) > _LARGEST_PATTERN
+
+
+def _written_out(node: Any) -> int:
+    if isinstance(node, tuple) and len(node) == 2 and str(node[0]).endswith("REPEAT"):
+        least, most, body = node[1]
+        times: int = least if str(most) == "MAXREPEAT" else most
+        return max(1, times) * _written_out(body)
+    inner = getattr(node, "data", node)
+    return sum(map(_written_out, inner)) if isinstance(inner, list | tuple) else 1
+
+
+def _keys(schema: Any) -> set[str]:
+    """Every key in a schema, however deep."""
+    return {key for inner in _objects(schema) for key in inner}
+
+
+def _patterns(schema: Any) -> Iterator[str]:
+    """The regular expressions in a schema."""
+    for inner in _objects(schema):
+        if isinstance(pattern := inner.get("pattern"), str):
+            yield pattern
+        if isinstance(patterns := inner.get("patternProperties"), Mapping):
+            yield from patterns
+
+
+def _objects(schema: Any) -> Iterator[Mapping[str, Any]]:
+    if isinstance(schema, Mapping):
+        yield schema
+        schema = list(schema.values())
+    if isinstance(schema, list | tuple):
+        for item in schema:
+            yield from _objects(item)
 
 
 class _Type:

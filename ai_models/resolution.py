@@ -70,6 +70,18 @@ def resolve(snapshot: Snapshot, capability: Capability, provider: str | None, mo
     return Target(facts, capability, name, None, _rule(provider, model))
 
 
+def name_for_objects(snapshot: Snapshot, provider: str | None, model: str) -> str:
+    """The name by which structured output is asked of a model that is named for text.
+
+    An alias that structured output does not have stands for the model that it means.
+    """
+    name = snapshot.default if provider is None else provider
+    if name not in snapshot.instances:
+        return model
+    text, objects = (resolve(snapshot, one, name, model) for one in (Capability.TEXT_GENERATION, Capability.STRUCTURED_OUTPUT))
+    return model if text.alias is None or text.model is None or objects.alias is not None else text.model
+
+
 def parse_capability(name: str) -> Capability:
     """A capability by its public name.
 

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic.alias_generators import to_camel
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
 
 from ai_models.exceptions import InvalidRequest
-from ai_models.types import IN_PROCESS_FIELDS
+from ai_models.types import IN_PROCESS_FIELDS, required_fields
 
 R = TypeVar("R")
+
+_MOST_PROBLEMS = 20
+"""So many mistakes of a request are named."""
 
 
 def adapter(kind: Any) -> TypeAdapter[Any]:
@@ -39,21 +45,46 @@ def validate(kind: type[R], values: Mapping[str, Any], *, json_names: bool = Fal
     given = {name: value for name, value in values.items() if value is not None}
     if json_names and (refused := IN_PROCESS_FIELDS & given.keys()):
         raise InvalidRequest("; ".join(f"{name}: this field does not exist" for name in sorted(refused)))
+    problems = [f"{name}: this field is required" for name in sorted(required_fields(kind) - given.keys())]
     try:
-        return cast(R, adapter(kind).validate_python(given, by_alias=json_names, by_name=not json_names))
+        validated = cast(R, adapter(kind).validate_python(given, by_alias=json_names, by_name=not json_names))
     except ValidationError as error:
-        raise InvalidRequest("; ".join(_problems(error, given))) from None
+        problems += _problems(error, given)
+    if problems:
+        raise InvalidRequest("; ".join(problems))
+    return validated
 
 
 def _problems(error: ValidationError, given: Any) -> list[str]:
     """One sentence for each field that is wrong; the alternatives of a field that takes several kinds stand together."""
     reasons: dict[str, list[str]] = {}
-    for item in error.errors(include_input=False, include_url=False, include_context=False):
-        reason = "this field does not exist" if item["type"] == "extra_forbidden" else item["msg"].rstrip(".").lower()
+    for item in error.errors(include_input=False, include_url=False):
+        reason = _reason(item)
         found = reasons.setdefault(_path(item["loc"], given, missing=item["type"] == "missing") or "request", [])
         if reason not in found:
             found.append(reason)
-    return [f"{path}: {', or '.join(found)}" for path, found in reasons.items()]
+    # Where one of several kinds was given and is wrong inside, it is no news that it is not another kind.
+    outer = {parent for path in reasons for parent in _parents(path)}
+    told = [f"{path}: {', or '.join(found)}" for path, found in reasons.items() if path not in outer]
+    more = len(told) - _MOST_PROBLEMS
+    return told if more <= 0 else [*told[:_MOST_PROBLEMS], f"and {more} more"]
+
+
+def _parents(path: str) -> Iterator[str]:
+    """``a.b.c`` is inside of ``a.b`` and ``a``."""
+    while (end := path.rfind(".")) >= 0:
+        path = path[:end]
+        yield path
+
+
+def _reason(item: ErrorDetails) -> str:
+    """What is wrong. Pydantic's own words about a variant that does not exist would repeat what was sent."""
+    match item["type"]:
+        case "extra_forbidden":
+            return "this field does not exist"
+        case "union_tag_invalid":
+            return "its {discriminator} is one of {expected_tags}".format(**item["ctx"]).replace("'", "")
+    return item["msg"].rstrip(".").lower()
 
 
 def _path(location: tuple[int | str, ...], given: Any, *, missing: bool) -> str:
@@ -81,7 +112,9 @@ def _step(given: Any, part: int | str) -> tuple[Any, bool]:
 def to_json(value: Any) -> Any:
     """A result as JSON data, by camelCase names; what is unknown or unset is ``None``."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {to_camel_cached(f.name): to_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return {json_name: to_json(getattr(value, name)) for name, json_name in _json_names(type(value))}
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
     if isinstance(value, list | tuple):
         return [to_json(item) for item in value]
     if isinstance(value, Mapping):
@@ -92,9 +125,15 @@ def to_json(value: Any) -> Any:
 
 
 @cache
-def to_camel_cached(name: str) -> str:
-    """``max_output_tokens`` -> ``maxOutputTokens``."""
-    return to_camel(name)
+def _json_names(kind: Any) -> tuple[tuple[str, str], ...]:
+    """Name and JSON name of each field: camelCase, unless the field's declaration gives another."""
+    declared = get_type_hints(kind, include_extras=True)
+    return tuple((field.name, _alias(declared[field.name]) or to_camel(field.name)) for field in dataclasses.fields(kind))
+
+
+def _alias(annotation: Any) -> str | None:
+    given = (item.serialization_alias for item in getattr(annotation, "__metadata__", ()) if isinstance(item, FieldInfo))
+    return next(given, None)
 
 
 def json_schema(

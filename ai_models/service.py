@@ -6,14 +6,14 @@ All are async; :mod:`ai_models` also has a sync twin of each. Every error is an 
 from __future__ import annotations
 
 import logging
-import re
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
-from dataclasses import dataclass, replace
-from typing import Any, Generic, TypeVar, Unpack, cast
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any, Unpack
 
-from ai_models import calls, connections, gates, objects, store
-from ai_models.access import may, supported_by
+from ai_models import calls, connections, gates, media, objects, splitting, store
+from ai_models.access import supported_by
+from ai_models.assembly import Assembler, ObjectAssembler
 from ai_models.capabilities import Capability
 from ai_models.catalog import (
     CapabilityInfo,
@@ -26,31 +26,32 @@ from ai_models.catalog import (
     aproviders,
     aresolve,
 )
-from ai_models.conf import conf
-from ai_models.exceptions import AIModelsError, InvalidRequest, ModelNotFound, UnsupportedFunctionality
-from ai_models.families.base import Family
-from ai_models.observation import observed
+from ai_models.exceptions import AIModelsError, InvalidRequest
+from ai_models.pipeline import Call, calling
 from ai_models.readiness import Readiness, areadiness
-from ai_models.resolution import Target, resolve
-from ai_models.serialization import validate
 from ai_models.snapshot import InstanceFacts
-from ai_models.streams import TextStream
+from ai_models.streams import ObjectStream, TextStream
 from ai_models.types import (
-    TEXT_SETTINGS,
     Chunk,
     EmbedRequest,
     EmbedResult,
-    ModelResult,
+    ImageRequest,
+    ImageResult,
     ObjectRequest,
     ObjectResult,
+    SpeechRequest,
+    SpeechResult,
     TextRequest,
     TextResult,
+    TranscribeRequest,
+    TranscriptionResult,
     Warning,
 )
 
 __all__ = [
     "CapabilityInfo",
     "ModelInfo",
+    "ObjectStream",
     "ProviderInfo",
     "Readiness",
     "Resolution",
@@ -58,47 +59,22 @@ __all__ = [
     "acheck",
     "aclose",
     "aembed",
+    "agenerate_image",
     "agenerate_object",
+    "agenerate_speech",
     "agenerate_text",
     "amodels",
     "aprovider",
     "aproviders",
     "areadiness",
     "aresolve",
+    "astream_object",
     "astream_text",
+    "atranscribe",
     "awarm_up",
 ]
 
 logger = logging.getLogger(__name__)
-
-R = TypeVar("R", bound=Mapping[str, Any])
-T = TypeVar("T", bound=ModelResult)
-
-# What authenticates the instance, or frames the request. Callers' headers never touch these.
-_REFUSED_HEADERS = frozenset(
-    {"authorization", "proxy-authorization", "api-key", "x-api-key", "x-goog-api-key", "cookie", "host", "connection",
-     "content-length", "content-type", "content-encoding", "transfer-encoding", "accept-encoding", "te", "upgrade"}
-)  # fmt: skip
-
-
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
-_HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
-
-
-@dataclass(frozen=True, slots=True)
-class Call(Generic[R]):
-    """A request that may go out: validated, resolved, and through every gate.
-
-    Attributes:
-        model: by the provider's own name.
-        named: whether the caller named the model.
-    """
-
-    facts: InstanceFacts
-    model: str
-    named: bool
-    request: R
-    limits: calls.Limits
 
 
 async def agenerate_text(prompt: str | None = None, /, *, user: Any = None, **request: Unpack[TextRequest]) -> TextResult:
@@ -109,10 +85,8 @@ async def agenerate_text(prompt: str | None = None, /, *, user: Any = None, **re
         user: enforce this user's permissions; without one the caller is trusted.
         request: see :class:`~ai_models.types.TextRequest`.
     """
-    call = await _prepare(Capability.TEXT_GENERATION, TextRequest, _prompted(prompt, request), user)
-    async with _connected(call) as family:
-        call, warnings = await _supported(call, family)
-        return await _answer(call, warnings, lambda: family.do_generate_text(call.model, call.request))
+    async with calling(Capability.TEXT_GENERATION, TextRequest, _prompted(prompt, request), user) as call:
+        return await call.answer(lambda: call.family.do_generate_text(call.model, call.request))
 
 
 def astream_text(prompt: str | None = None, /, *, user: Any = None, **request: Unpack[TextRequest]) -> TextStream:
@@ -123,7 +97,14 @@ def astream_text(prompt: str | None = None, /, *, user: Any = None, **request: U
         user: enforce this user's permissions; without one the caller is trusted.
         request: see :class:`~ai_models.types.TextRequest`.
     """
-    return TextStream(lambda: _stream(_prompted(prompt, request), user))
+
+    @asynccontextmanager
+    async def source() -> AsyncIterator[tuple[Assembler, AsyncGenerator[Chunk]]]:
+        async with calling(Capability.TEXT_GENERATION, TextRequest, _prompted(prompt, request), user) as call:
+            base = TextResult(provider=call.facts.name, model=call.model, warnings=call.warnings)
+            yield Assembler(base), call.chunks(lambda: call.family.do_stream_text(call.model, call.request))
+
+    return TextStream(source)
 
 
 async def agenerate_object(prompt: str | None = None, /, *, user: Any = None, **request: Unpack[ObjectRequest]) -> ObjectResult:
@@ -137,31 +118,113 @@ async def agenerate_object(prompt: str | None = None, /, *, user: Any = None, **
     Raises:
         NoObjectGenerated: the model's answer does not satisfy the schema.
     """
-    call = await _prepare(Capability.STRUCTURED_OUTPUT, ObjectRequest, _prompted(prompt, request), user)
-    schema = objects.Schema.of(call.request.get("schema"))
-    call = replace(call, request={**call.request, "schema": schema.json})
-    async with _connected(call) as family:
-        call, warnings = await _supported(call, family)
-        result = await _answer(call, warnings, lambda: family.do_generate_object(call.model, call.request))
-        return schema.read(result)
+    async with calling(Capability.STRUCTURED_OUTPUT, ObjectRequest, _prompted(prompt, request), user) as call:
+        schema = objects.Schema.of(call.request.get("schema"))
+        wanted = call.having(schema=schema.json)
+        return schema.read(await call.answer(lambda: call.family.do_generate_object(call.model, wanted.request)))
+
+
+def astream_object(prompt: str | None = None, /, *, user: Any = None, **request: Unpack[ObjectRequest]) -> ObjectStream:
+    """Generate an object and read it while it grows. Returns at once; the call is made with the first read.
+
+    Args:
+        prompt: the user's text, for a single turn; or give ``messages``.
+        user: enforce this user's permissions; without one the caller is trusted.
+        request: see :class:`~ai_models.types.ObjectRequest`; ``schema`` is required.
+    """
+
+    @asynccontextmanager
+    async def source() -> AsyncIterator[tuple[Assembler, AsyncGenerator[Chunk]]]:
+        async with calling(Capability.STRUCTURED_OUTPUT, ObjectRequest, _prompted(prompt, request), user) as call:
+            schema = objects.Schema.of(call.request.get("schema"))
+            wanted = call.having(schema=schema.json)
+            base = TextResult(provider=call.facts.name, model=call.model, warnings=call.warnings)
+            chunks = call.chunks(lambda: call.family.do_stream_object(call.model, wanted.request))
+            yield ObjectAssembler(base, schema), chunks
+
+    return ObjectStream(source)
 
 
 async def aembed(value: str | None = None, /, *, user: Any = None, **request: Unpack[EmbedRequest]) -> EmbedResult:
-    """Turn texts into vectors.
+    """Turn texts into vectors. More texts than the provider takes at once are sent in several calls, side by side.
 
     Args:
         value: one text; or give ``values``.
         user: enforce this user's permissions; without one the caller is trusted.
         request: see :class:`~ai_models.types.EmbedRequest`.
     """
-    given = _one_of(_with(request, "value", value), "value", "values")
-    call = await _prepare(Capability.EMBEDDINGS, EmbedRequest, given, user)
-    values = call.request.get("values") or [call.request["value"]]
-    call = replace(call, request={**call.request, "values": values})
-    async with _connected(call) as family:
-        result = await _answer(call, (), lambda: family.do_embed(call.model, call.request))
-    vectors = list(result.embeddings or ())
-    return result if "value" not in call.request else replace(result, embedding=vectors[0], embeddings=None)
+    given = _one_of(with_positional(request, "value", value), "value", "values")
+    async with calling(Capability.EMBEDDINGS, EmbedRequest, given, user) as call:
+        values = call.request.get("values") or [call.request["value"]]
+        parts = [call.having(values=part) for part in splitting.batches(values, call.family.embeddings_per_call(call.model))]
+        results = await splitting.answers(parts, lambda part: part.family.do_embed(part.model, part.request))
+    result = splitting.joined_embeddings(results)
+    if "value" not in call.request:
+        return result
+    return replace(result, embedding=next(iter(result.embeddings or ())), embeddings=None)
+
+
+async def agenerate_image(prompt: str | None = None, /, *, user: Any = None, **request: Unpack[ImageRequest]) -> ImageResult:
+    """Generate images, or edit the given ones. More images than the model makes at once take several calls, side by side.
+
+    Args:
+        prompt: what the images show, or how the given images are changed.
+        user: enforce this user's permissions; without one the caller is trusted.
+        request: see :class:`~ai_models.types.ImageRequest`.
+    """
+    given = with_positional(request, "prompt", prompt)
+    if given.get("mask") is not None and not given.get("images"):
+        raise InvalidRequest("mask: it needs images, of which it marks the part to change")
+    async with calling(Capability.IMAGE_GENERATION, ImageRequest, given, user) as call:
+        wanted = range(call.request.get("n", 1))
+        parts = [_some_images(call, part) for part in splitting.batches(wanted, call.family.images_per_call(call.model))]
+        results = await splitting.answers(parts, lambda part: part.family.do_generate_image(part.model, part.request))
+    return splitting.joined_images(results)
+
+
+def _some_images(call: Call[ImageRequest], numbers: Sequence[int]) -> Call[ImageRequest]:
+    """The call for some of its images. Each part has a seed of its own, or all of them would be the same picture."""
+    seed = {"seed": call.request["seed"] + numbers[0]} if "seed" in call.request else {}
+    return call.having(n=len(numbers), **seed)
+
+
+async def agenerate_speech(text: str | None = None, /, *, user: Any = None, **request: Unpack[SpeechRequest]) -> SpeechResult:
+    """Speak a text.
+
+    Args:
+        text: what is spoken.
+        user: enforce this user's permissions; without one the caller is trusted.
+        request: see :class:`~ai_models.types.SpeechRequest`.
+    """
+    given = with_positional(request, "text", text)
+    async with calling(Capability.SPEECH_GENERATION, SpeechRequest, given, user) as call:
+        return await call.answer(lambda: call.family.do_generate_speech(call.model, call.request))
+
+
+async def atranscribe(audio: Any = None, /, *, user: Any = None, **request: Unpack[TranscribeRequest]) -> TranscriptionResult:
+    """Write down what is said in a recording.
+
+    Args:
+        audio: the recording: bytes, an open binary file, a path, or base64.
+        user: enforce this user's permissions; without one the caller is trusted.
+        request: see :class:`~ai_models.types.TranscribeRequest`.
+
+    Raises:
+        InvalidRequest: the bytes are no sound.
+    """
+    given = with_positional(request, "audio", audio)
+    async with calling(Capability.TRANSCRIPTION, TranscribeRequest, given, user) as call:
+        declared = call.request.get("media_type")
+        try:
+            kind = media.checked_type(call.request["audio"], declared, media.AUDIO_TYPES)
+        except media.NotAFile as error:
+            raise InvalidRequest(f"audio: {error}") from None
+        heard = call.having(media_type=kind)
+        result = await call.answer(lambda: call.family.do_transcribe(call.model, heard.request))
+    if declared in (None, kind):
+        return result
+    message = f"The bytes are {kind}, whatever was declared."
+    return replace(result, warnings=(*result.warnings, Warning(type="other", setting="media_type", message=message)))
 
 
 async def awarm_up() -> None:
@@ -185,92 +248,11 @@ async def aclose() -> None:
     await connections.aclose()
 
 
-@asynccontextmanager
-async def _stream(request: dict[str, Any], user: Any) -> AsyncIterator[tuple[TextResult, AsyncGenerator[Chunk]]]:
-    call = await _prepare(Capability.TEXT_GENERATION, TextRequest, request, user)
-    async with _connected(call) as family:
-        call, warnings = await _supported(call, family)
-        base = TextResult(provider=call.facts.name, model=call.model, warnings=warnings)
-        async with observed(call.facts):
-            yield base, _named_model(call, calls.chunks(lambda: family.do_stream_text(call.model, call.request), call.limits))
-
-
-async def _prepare(capability: Capability, kind: type[R], request: Mapping[str, Any], user: Any) -> Call[R]:
-    """From what a caller gave to a call that may go out. The caller's permission is judged first."""
-    validated = validate(kind, request)
-    _check_headers(validated.get("headers", {}))
-    if user is not None:
-        gates.require((gates.permission(capability, await may(user, capability.permission)),))
-    snapshot = await store.acurrent()
-    await connections.follow(snapshot)
-    target = resolve(snapshot, capability, validated.get("provider"), validated.get("model"))
-    gates.require(gates.verdicts(target.facts, capability, supported_by(target.facts)))
-    return Call(target.facts, target.require_model(), _is_named(target), validated, calls.Limits.of(validated))
-
-
-def _connected(call: Call[Any]) -> AbstractAsyncContextManager[Family]:
-    return connections.connected(call.facts)
-
-
-async def _supported(call: Call[R], family: Family) -> tuple[Call[R], tuple[Warning, ...]]:
-    """The call without the settings that its model cannot honour, and a warning for each."""
-    supported = await calls.attempts(lambda: family.supported_settings(call.model), replace(call.limits, max_retries=0))
-    given = TEXT_SETTINGS & call.request.keys()
-    unsupported = tuple(sorted(given - supported)) if supported is not None else ()
-    _refuse_unsupported(unsupported)
-    request = cast(R, {name: value for name, value in call.request.items() if name not in unsupported})
-    warnings = tuple(
-        Warning(type="unsupported", setting=name, message=f"The model does not support {name}; it was left out.")
-        for name in unsupported
-    )
-    return replace(call, request=request), warnings
-
-
-def _refuse_unsupported(settings: tuple[str, ...]) -> None:
-    if settings and conf().ON_UNSUPPORTED == "error":
-        raise UnsupportedFunctionality(f"The model does not support {', '.join(settings)}.")
-
-
-async def _answer(call: Call[Any], warnings: tuple[Warning, ...], attempt: Callable[[], Awaitable[T]]) -> T:
-    """The result of the call, with what the service knows about it."""
-    async with observed(call.facts):
-        try:
-            result = await calls.attempts(attempt, call.limits)
-        except ModelNotFound as error:
-            raise _model_not_found(call, error) from None
-    _refuse_unsupported(tuple(warning.setting or "" for warning in result.warnings if warning.type == "unsupported"))
-    return replace(result, provider=call.facts.name, model=call.model, warnings=(*warnings, *result.warnings))
-
-
-async def _named_model(call: Call[Any], chunks: AsyncGenerator[Chunk]) -> AsyncGenerator[Chunk]:
-    async with aclosing(chunks):
-        try:
-            async for chunk in chunks:
-                yield chunk
-        except ModelNotFound as error:
-            raise _model_not_found(call, error) from None
-
-
-def _model_not_found(call: Call[Any], error: ModelNotFound) -> ModelNotFound:
-    """When nobody named the model, the configuration did, and only an administrator can mend it."""
-    if call.named:
-        return error
-    return ModelNotFound(
-        f"The provider does not know the model that is configured on {call.facts.name}.",
-        config_path=f"ai.providers.{call.facts.name}.defaultModels",
-        remedy="admin",
-    )
-
-
-def _is_named(target: Target) -> bool:
-    return target.rule in {"provider-and-model", "model-only"} and target.alias is None
-
-
 def _prompted(prompt: str | None, request: Mapping[str, Any]) -> dict[str, Any]:
-    return _one_of(_with(request, "prompt", prompt), "prompt", "messages")
+    return _one_of(with_positional(request, "prompt", prompt), "prompt", "messages")
 
 
-def _with(request: Mapping[str, Any], name: str, positional: Any) -> dict[str, Any]:
+def with_positional(request: Mapping[str, Any], name: str, positional: Any) -> dict[str, Any]:
     """The request with its positional argument under its name."""
     if positional is None:
         return dict(request)
@@ -283,11 +265,3 @@ def _one_of(request: dict[str, Any], first: str, second: str) -> dict[str, Any]:
     if (request.get(first) is None) == (request.get(second) is None):
         raise InvalidRequest(f"{first}: give exactly one of {first} and {second}")
     return request
-
-
-def _check_headers(headers: Mapping[str, str]) -> None:
-    if not all(_HEADER_NAME.fullmatch(name) and _HEADER_VALUE.fullmatch(value) for name, value in headers.items()):
-        raise InvalidRequest("headers: a name or a value has characters that HTTP headers cannot have")
-    refused = sorted(name for name in headers if name.lower() in _REFUSED_HEADERS or name.lower().startswith("x-amz-"))
-    if refused:
-        raise InvalidRequest(f"headers: {', '.join(refused)} cannot be set; they belong to the instance")

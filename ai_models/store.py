@@ -30,7 +30,7 @@ from ai_models.facts import load, open_connection, row_fingerprint, stored_revis
 from ai_models.models import ConfigRevision, ProviderCapability, ProviderInstance, bump_revision, lock_revision, revision_raised
 from ai_models.snapshot import CheckState, InstanceFacts, Snapshot
 
-__all__ = ["acurrent", "carried", "current", "invalidate", "open_connection", "record_check", "stop_polling"]
+__all__ = ["acurrent", "carried", "current", "invalidate", "open_connection", "record_check", "replaced", "stop_polling"]
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +65,7 @@ _store = _Store()
 # Lives by the references that Django's connections hold, so it is empty whenever no transaction has a change in it.
 _uncommitted: WeakSet[_Uncommitted] = WeakSet()
 _carried: ContextVar[Snapshot | None] = ContextVar("ai_models_snapshot", default=None)
+_replacement: Snapshot | None = None
 
 
 def current() -> Snapshot:
@@ -74,7 +75,7 @@ def current() -> Snapshot:
         NotReady: the database cannot be read.
         ConfigurationError: the families cannot be loaded.
     """
-    if (snapshot := _carried.get()) is not None:
+    if (snapshot := _replacement or _carried.get()) is not None:
         return snapshot
     if _uncommitted and (change := _own_change()) is not None:
         change.snapshot = change.snapshot or _load()
@@ -84,10 +85,21 @@ def current() -> Snapshot:
 
 async def acurrent() -> Snapshot:
     """As :func:`current`, for async callers."""
-    snapshot = _carried.get()
+    snapshot = _replacement or _carried.get()
     if snapshot is None and not _uncommitted:
         snapshot = _warm()
     return snapshot or await sync_to_async(current)()
+
+
+@contextmanager
+def replaced(snapshot: Snapshot) -> Iterator[None]:
+    """Put a snapshot in place of what the database says, for the whole process. For tests."""
+    global _replacement
+    before, _replacement = _replacement, snapshot
+    try:
+        yield
+    finally:
+        _replacement = before
 
 
 def invalidate() -> None:

@@ -7,18 +7,18 @@ import uuid
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from contextlib import AbstractAsyncContextManager, aclosing
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, cast
 
 from ai_models import events
 from ai_models.assembly import Assembler
 from ai_models.events import Event
 from ai_models.exceptions import AIModelsError
-from ai_models.types import Chunk, TextResult
+from ai_models.types import Chunk, ObjectResult, TextResult
 
 T = TypeVar("T")
 
-Source = Callable[[], AbstractAsyncContextManager[tuple[TextResult, AsyncGenerator[Chunk]]]]
-"""Makes the call: what is known of the result beforehand, and the chunks."""
+Source = Callable[[], AbstractAsyncContextManager[tuple[Assembler, AsyncGenerator[Chunk]]]]
+"""Makes the call: its chunks, and what makes events and a result of them."""
 
 
 class TextStream:
@@ -30,6 +30,8 @@ class TextStream:
     Args:
         source: makes the call.
     """
+
+    _nothing = TextResult()
 
     def __init__(self, source: Source) -> None:
         self._events = self._run(source)
@@ -86,17 +88,17 @@ class TextStream:
     async def _run(self, source: Source) -> AsyncGenerator[Event]:
         """The events as the call makes them. ``Start`` waits for the first chunk, so that a refused call has none."""
         try:
-            async with source() as (base, chunks), aclosing(chunks):
-                self._assembler = Assembler(base)
+            async with source() as (assembler, chunks), aclosing(chunks):
+                self._assembler = assembler
                 started = False
                 async for chunk in chunks:
                     if not started:
                         started = True
                         yield events.Start(f"msg_{uuid.uuid4().hex}")
-                    for event in self._assembler.feed(chunk):
+                    for event in assembler.feed(chunk):
                         yield event
             # The call is over before its end is told.
-            for event in self._assembler.finish():
+            for event in assembler.finish():
                 yield event
         except AIModelsError as error:
             yield events.Error(error)
@@ -156,10 +158,38 @@ class TextStream:
                     return event.result
                 if isinstance(event, events.Error):
                     raise event.error
-        return self._assembler.result() if self._assembler else TextResult()
+        return self._assembler.result() if self._assembler else self._nothing
 
     def _ended(self) -> bool:
         return bool(self._log) and isinstance(self._log[-1], events.TERMINAL)
+
+
+class ObjectStream(TextStream):
+    """A generated object while it grows: a :class:`TextStream` whose text is JSON, and whose response has the object."""
+
+    _nothing: TextResult = ObjectResult()
+
+    @property
+    def partial_object_stream(self) -> AsyncGenerator[Any]:
+        """The object as far as it is known, again and again, as JSON data. Only the last one is held against the schema.
+
+        Raises:
+            AIModelsError: while iterating, when the call fails; ``NoObjectGenerated`` when the object breaks its schema.
+        """
+        return self._read_objects()
+
+    @property
+    def response(self) -> Coroutine[Any, Any, ObjectResult]:
+        """Await it for the whole result, as :attr:`TextStream.response`; its ``object`` is ``None`` after an early end."""
+        return cast(Coroutine[Any, Any, ObjectResult], self._response())
+
+    async def _read_objects(self) -> AsyncGenerator[Any]:
+        async with aclosing(self._read()) as reading:
+            async for event in reading:
+                if isinstance(event, events.PartialObject):
+                    yield event.data
+                elif isinstance(event, events.Error):
+                    raise event.error
 
 
 class SyncTextStream:
@@ -207,6 +237,23 @@ class SyncTextStream:
                 yield item
         finally:
             self._run(source.aclose())
+
+
+class SyncObjectStream(SyncTextStream):
+    """:class:`ObjectStream` for code that is not async."""
+
+    _stream: ObjectStream
+
+    @property
+    def partial_object_stream(self) -> Generator[Any]:
+        """As :attr:`ObjectStream.partial_object_stream`."""
+        return self._iterate(self._stream.partial_object_stream)
+
+    @property
+    def response(self) -> ObjectResult:
+        """As :attr:`ObjectStream.response`; waits for the end."""
+        result: ObjectResult = self._run(self._stream.response)
+        return result
 
 
 async def _next(source: AsyncGenerator[Any], end: Any) -> Any:

@@ -18,7 +18,7 @@ from ai_models import store
 from ai_models.access import PERMISSIONS
 from ai_models.exceptions import NotReady
 from ai_models.observation import deferred
-from ai_models.streams import SyncTextStream, TextStream
+from ai_models.streams import ObjectStream, SyncObjectStream, SyncTextStream, TextStream
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -102,11 +102,19 @@ def synchronous(call: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
 
 
 def synchronous_stream(call: Callable[P, TextStream]) -> Callable[P, SyncTextStream]:
-    """The sync twin of a method that streams."""
+    """The sync twin of a method that streams text."""
+    return _streaming(call, SyncTextStream)
 
+
+def synchronous_object_stream(call: Callable[P, ObjectStream]) -> Callable[P, SyncObjectStream]:
+    """The sync twin of a method that streams an object."""
+    return _streaming(call, SyncObjectStream)
+
+
+def _streaming(call: Callable[P, Any], kind: Callable[[Any, Any], T]) -> Callable[P, T]:
     @wraps(call)
-    def twin(*args: P.args, **kwargs: P.kwargs) -> SyncTextStream:
-        return SyncTextStream(call(*args, **_checked(kwargs)), run)
+    def twin(*args: P.args, **kwargs: P.kwargs) -> T:
+        return kind(call(*args, **_checked(kwargs)), run)
 
     _name(twin, call)
     return twin

@@ -22,7 +22,8 @@ from django.db import Error, connections, router
 from django.db.migrations.executor import MigrationExecutor
 from django.utils.encoding import force_bytes
 
-from ai_models import config, registry
+from ai_models import config, registry, taskqueue
+from ai_models.capabilities import Capability
 from ai_models.conf import ENCRYPTION_KEYS_VARIABLE, unknown_settings
 from ai_models.encryption import KEY_BYTES, InvalidKey
 from ai_models.exceptions import ConfigurationError
@@ -61,7 +62,7 @@ def problems() -> list[Finding]:
         return found
     declared, families = config.current(), _family_problems()
     told = frozenset(finding.message for finding in families)
-    return [*found, *families, *_config_findings(declared, told), *_key_problems(declared)]
+    return [*found, *families, *_config_findings(declared, told), *_key_problems(declared), *_queue_problems(declared)]
 
 
 def require_valid(*, storage: bool = False) -> None:
@@ -177,6 +178,11 @@ def _network(entry: str) -> bool:
 
 
 _BYTES: tuple[Callable[[Any], bool], str] = (lambda value: _whole(value, 1), "a whole number of bytes, at least 1")
+_POSITIVE: tuple[Callable[[Any], bool], str] = (
+    lambda value: _seconds(value) and value > 0,
+    "a number of seconds, more than 0",
+)
+_AT_LEAST_ONE: tuple[Callable[[Any], bool], str] = (lambda value: _whole(value, 1), "a whole number, 1 or more")
 _EXPECTED: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "CONFIG_FILES": (_paths, "a list of paths, or None"),
     "ENV_FILE": (_path, "a path, or None"),
@@ -186,9 +192,25 @@ _EXPECTED: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "ON_UNSUPPORTED": (lambda value: value in ("warn", "error"), '"warn" or "error"'),
     "TIMEOUT": (_timeouts, "a dictionary of seconds with any of total, first_chunk and chunk"),
     "MAX_RETRIES": (lambda value: _whole(value, 0), "a whole number, 0 or more"),
+    "MAX_PARALLEL": _AT_LEAST_ONE,
     "MAX_REQUEST_BYTES": _BYTES,
+    "MAX_FILE_BYTES": _BYTES,
+    "MAX_UPLOAD_BYTES": _BYTES,
     "MAX_RESPONSE_BYTES": _BYTES,
     "MAX_EVENT_BYTES": _BYTES,
+    "MAX_VIDEO_BYTES": _BYTES,
+    "VIDEO_TIMEOUT": _POSITIVE,
+    "VIDEO_POLL_SECONDS": _POSITIVE,
+    "VIDEO_EXPIRY_HOURS": (_seconds, "a number of hours, 0 or more"),
+    "VIDEO_RETENTION_DAYS": (_seconds, "a number of days, 0 or more"),
+    "RESUME_SECONDS": (_seconds, "a number of seconds, 0 or more"),
+    "RESUME_CHARACTERS": (lambda value: _whole(value, 0), "a whole number, 0 or more"),
+    "WS_MAX_MESSAGE_BYTES": _BYTES,
+    "WS_MESSAGES_PER_SECOND": _AT_LEAST_ONE,
+    "WS_MAX_STREAMS": _AT_LEAST_ONE,
+    "WS_MAX_SOCKETS_PER_USER": _AT_LEAST_ONE,
+    "WS_MAX_SOCKETS": _AT_LEAST_ONE,
+    "WS_IDLE_SECONDS": _POSITIVE,
     "REVISION_POLL_SECONDS": (_seconds, "a number of seconds, 0 or more"),
 }
 
@@ -248,6 +270,25 @@ def _key_problems(declared: config.Declared) -> Iterator[Finding]:
         if key.strip().encode() in derived or _decoded(key) in derived:
             message = f"Encryption key {position} is SECRET_KEY or is derived from it."
             yield Finding(id="ai_models.E007", message=message, remedy=_MAKE_KEY)
+
+
+def _queue_problems(declared: config.Declared) -> Iterator[Finding]:
+    """Videos are jobs, and a job that is kept nowhere is lost with its process."""
+    video = Capability.VIDEO_GENERATION
+    names = [
+        provider.name
+        for provider in declared.providers.values()
+        if provider.default_models.get(video) or provider.model_aliases.get(video)
+    ]
+    if names and (problem := taskqueue.problem()) is not None:
+        yield Finding(
+            id="ai_models.E013",
+            message=f"{video} is configured (on {', '.join(names)}) and needs a queue for its jobs. {problem}",
+            remedy=(
+                "Install django-ai-models[video], add django_tasks_db to INSTALLED_APPS, set TASKS to "
+                '{"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}, and run: manage.py ai_worker'
+            ),
+        )
 
 
 def _decoded(key: str) -> bytes | None:

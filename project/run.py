@@ -11,7 +11,9 @@ import secrets
 import shlex
 import signal
 import socket
+import subprocess
 import sys
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urljoin
@@ -23,6 +25,7 @@ from django.core.management import CommandError, call_command
 from django.db import connections
 from django.urls import reverse
 
+from ai_models.conf import conf
 from ai_models.encryption import generate_key
 
 HOST = "127.0.0.1"
@@ -30,6 +33,9 @@ ENV_FILE = Path(__file__).parent.parent / ".env"
 ENV_KEYS = {"SECRET_KEY": lambda: secrets.token_urlsafe(50), "AI_MODELS_ENCRYPTION_KEYS": generate_key}
 SERVICE_ACCOUNT = "make-run"
 DRAIN_SECONDS = 30
+UNREAD_SECONDS = 60
+WATCH_SECONDS = 0.5
+RESTART_SECONDS = 2
 TOKEN_DAYS = 30
 
 
@@ -46,10 +52,42 @@ def main() -> None:
     banner = instructions(base, admin_account(), api_token())
     connections.close_all()
     config = uvicorn.Config(
-        "project.asgi:application", log_config=None, server_header=False, timeout_graceful_shutdown=DRAIN_SECONDS
+        "project.asgi:application",
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=DRAIN_SECONDS,
+        ws_max_size=conf().WS_MAX_MESSAGE_BYTES,
+        # Frames are a few bytes each; compressing them costs more memory for each socket than all else together.
+        ws_per_message_deflate=False,
     )
-    with contextlib.suppress(KeyboardInterrupt):
+    with contextlib.suppress(KeyboardInterrupt), Worker():
         Server(config, banner).run(sockets=[listener])
+
+
+class Worker:
+    """The process that makes videos. It is started again when it dies, and ends with the server."""
+
+    def __init__(self) -> None:
+        self._ending = threading.Event()
+        self._keeper = threading.Thread(target=self._keep, name="worker", daemon=True)
+
+    def __enter__(self) -> None:
+        self._keeper.start()
+
+    def __exit__(self, *error: object) -> None:
+        self._ending.set()
+        self._keeper.join()
+
+    def _keep(self) -> None:
+        command = [sys.executable, "manage.py", "ai_worker", "--parent", str(os.getpid())]
+        while not self._ending.is_set():
+            # In a session of its own, so that Ctrl-C reaches it through this process alone.
+            process = subprocess.Popen(command, cwd=ENV_FILE.parent, start_new_session=True)  # noqa: S603
+            while process.poll() is None and not self._ending.wait(WATCH_SECONDS):
+                pass
+            process.terminate()
+            process.wait()
+            self._ending.wait(RESTART_SECONDS)
 
 
 class Server(uvicorn.Server):
@@ -68,6 +106,9 @@ def reserve(port: str) -> socket.socket:
     """A socket bound to the port, so that nobody else takes it meanwhile. It refuses connections until uvicorn listens."""
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        # A client that takes nothing holds its connection no longer than this, whatever the server still has for it.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_SECONDS * 1000)
     try:
         listener.bind((HOST, int(port)))
     except (OSError, OverflowError, ValueError) as error:
@@ -121,6 +162,8 @@ def instructions(base: str, admin: str, token: str) -> str:
     return f"""
   Site       {base}/
   API docs   {docs}
+  OpenAI     {urljoin(docs, "../openai/v1")} (base URL for OpenAI's clients; the token is the key)
+  Websocket  {base.replace("http", "ws", 1)}/ws/ai/v1/
   Admin      {base}{reverse("admin:index")}
              user {admin}
   API token  {token}

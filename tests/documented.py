@@ -1,4 +1,4 @@
-"""The part of ``docs/families.md`` that follows from the family classes. ``python -m tests.documented`` writes it anew."""
+"""The parts of the documentation that follow from the code. ``python -m tests.documented`` writes them anew."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+import django
+
 from ai_models.capabilities import Capability
 from ai_models.families.base import Family
 from ai_models.families.fields import ConfigField
 
-PAGE = Path(__file__).parent.parent / "docs" / "families.md"
+DOCS = Path(__file__).parent.parent / "docs"
 COMMAND = "python -m tests.documented"
 BEGIN = f"<!-- What follows is written by: {COMMAND} -->"
 
@@ -22,33 +24,43 @@ def built_in() -> Mapping[str, type[Family]]:
     return {name: family for name, family in families().items() if family.__module__.startswith("ai_models.")}
 
 
-def page(text: str, families: Mapping[str, type[Family]]) -> str:
-    """The page with its generated part made anew."""
-    by_hand = text.partition(BEGIN)[0].rstrip()
-    return "\n".join([by_hand, "", BEGIN, "", *_capabilities(families), *_sections(families)])
+def pages(families: Mapping[str, type[Family]]) -> Iterator[tuple[Path, str]]:
+    """Each page with a generated part, and what it should say."""
+    from tests import streamed  # needs Django's apps
+
+    yield _page(DOCS / "families.md", _matrix(families))
+    for name, family in families.items():
+        yield _page(DOCS / "families" / f"{name}.md", _family(family))
+    for name, text in streamed.pages():
+        yield DOCS / "streams" / name, text
 
 
-def _capabilities(families: Mapping[str, type[Family]]) -> Iterator[str]:
-    offered = {capability for family in families.values() for capability in family.capabilities}
-    columns = [capability for capability in Capability if capability in offered]
+def _page(path: Path, generated: Iterable[str]) -> tuple[Path, str]:
+    by_hand = path.read_text().partition(BEGIN)[0].rstrip()
+    return path, "\n".join([by_hand, "", BEGIN, "", *generated])
+
+
+def _matrix(families: Mapping[str, type[Family]]) -> Iterator[str]:
     yield "## Capabilities"
     yield ""
-    yield from table(["family", *columns], ([f"`{name}`", *_verdicts(family, columns)] for name, family in families.items()))
+    rows = ([f"[`{name}`](families/{name}.md)", *_verdicts(family, Capability)] for name, family in families.items())
+    yield from table(["family", *Capability], rows)
 
 
 def _verdicts(family: type[Family], capabilities: Iterable[Capability]) -> Iterator[str]:
     return ("yes" if capability in family.capabilities else "no" for capability in capabilities)
 
 
-def _sections(families: Mapping[str, type[Family]]) -> Iterator[str]:
-    for name, family in families.items():
-        yield f"## `{name}`"
-        yield ""
-        yield " ".join((family.__doc__ or "").replace("``", "`").split())
-        yield ""
-        yield from table(["field", "kind", "", "default", "meaning"], (_field(field) for field in family.fields))
-        yield f"`provider_options`: {_options(family)}."
-        yield ""
+def _family(family: type[Family]) -> Iterator[str]:
+    yield "## Fields"
+    yield ""
+    yield from table(["field", "kind", "", "default", "meaning"], (_field(field) for field in family.fields))
+    yield "## Capabilities and provider options"
+    yield ""
+    capabilities = [capability for capability in Capability if capability in family.capabilities]
+    yield from table(
+        ["capability", "`provider_options`"], ([capability, _options(family, capability)] for capability in capabilities)
+    )
 
 
 def _field(field: ConfigField) -> list[str]:
@@ -57,11 +69,8 @@ def _field(field: ConfigField) -> list[str]:
     return [f"`{field.name}`", field.kind, ", ".join(marks), "" if field.default is None else f"`{field.default}`", meaning]
 
 
-def _options(family: type[Family]) -> str:
-    allowed: frozenset[str] | None = getattr(family, "provider_options", frozenset())
-    if allowed is None:
-        return "whatever the endpoint takes, but for what the request has fields of its own for"
-    return ", ".join(f"`{option}`" for option in sorted(allowed)) or "none"
+def _options(family: type[Family], capability: Capability) -> str:
+    return ", ".join(f"`{option}`" for option in sorted(family.options_of(capability))) or "none"
 
 
 def table(head: list[str], rows: Iterable[list[str]]) -> Iterator[str]:
@@ -73,4 +82,7 @@ def table(head: list[str], rows: Iterable[list[str]]) -> Iterator[str]:
 
 if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
-    PAGE.write_text(page(PAGE.read_text(), built_in()))
+    django.setup()
+    for path, text in pages(built_in()):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)

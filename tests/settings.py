@@ -34,6 +34,7 @@ INSTALLED_APPS = [
     "rest_framework",
     "knox",
     "drf_spectacular",
+    "django_tasks_db",
     "ai_models",
 ]
 MIDDLEWARE = [
@@ -60,7 +61,9 @@ DATABASES: dict[str, Any] = {"default": env.db_url("DATABASE_URL", default=f"sql
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # A file, so that threads and processes can connect to it too.
     DATABASES["default"]["TEST"] = {"NAME": str(BASE_DIR / "test.sqlite3")}
-    DATABASES["default"]["OPTIONS"] = {"transaction_mode": "IMMEDIATE", "timeout": 20}
+    # What a test writes need not outlive the machine.
+    written = "PRAGMA synchronous=OFF; PRAGMA journal_mode=MEMORY;"
+    DATABASES["default"]["OPTIONS"] = {"transaction_mode": "IMMEDIATE", "timeout": 20, "init_command": written}
 
 if redis_url := env.str("REDIS_URL", default=""):
     CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": redis_url}}
@@ -70,6 +73,8 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
 }
 REST_KNOX = {"AUTH_HEADER_PREFIX": "Bearer"}
+
+TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}
 
 AI_MODELS: dict[str, Any] = {
     "ENCRYPTION_KEYS": env.list("AI_MODELS_ENCRYPTION_KEYS", default=[generate_key()]),

@@ -21,12 +21,32 @@ from ai_models.api.operations import OPERATIONS
 from ai_models.conf import Conf
 from ai_models.exceptions import AIModelsError
 from ai_models.snapshot import InstanceState
-from ai_models.types import EmbedRequest, ObjectRequest, TextRequest
+from ai_models.types import (
+    EmbedRequest,
+    ImageRequest,
+    ModelRequest,
+    ObjectRequest,
+    SpeechRequest,
+    TextRequest,
+    TranscribeRequest,
+    VideoRequest,
+)
 from tests import documented
 
 ROOT = Path(__file__).parent.parent
-PAGES = {str(path.relative_to(ROOT)): path.read_text() for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))}
+DOCS = ROOT / "docs"
+PAGES = {str(path.relative_to(ROOT)): path.read_text() for path in (ROOT / "README.md", *sorted(DOCS.glob("**/*.md")))}
 OPERATOR, PYTHON, REST = PAGES["docs/operator.md"], PAGES["docs/python.md"], PAGES["docs/rest.md"]
+
+DOCUMENTED = [
+    ("## Text", TextRequest),
+    ("## Structured output", ObjectRequest),
+    ("## Embeddings", EmbedRequest),
+    ("## Images", ImageRequest),
+    ("## Speech", SpeechRequest),
+    ("## Transcription", TranscribeRequest),
+    ("## Videos", VideoRequest),
+]
 
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
@@ -90,8 +110,10 @@ def test_links_lead_somewhere(page: str) -> None:
 
 
 def test_every_page_stands_in_the_index() -> None:
-    listed = set(_LINK.findall(PAGES["docs/index.md"]))
-    assert listed == {"../README.md", *(Path(page).name for page in PAGES if page.startswith("docs/") and "index" not in page)}
+    pages = {str(path.relative_to(DOCS)) for path in DOCS.glob("**/*.md")} - {"index.md"}
+    # The pages of single families stand in the page of all families.
+    listed = set(_LINK.findall(PAGES["docs/index.md"] + PAGES["docs/families.md"]))
+    assert pages - listed == set()
 
 
 @pytest.mark.parametrize("code", blocks("python"))
@@ -101,12 +123,12 @@ def test_python_examples_compile(code: str) -> None:
 
 @pytest.mark.parametrize("code", blocks("python"))
 def test_python_examples_use_names_and_arguments_that_exist(code: str) -> None:
-    known = TextRequest.__annotations__ | ObjectRequest.__annotations__ | EmbedRequest.__annotations__
+    known = {name for _, kind in DOCUMENTED for name in kind.__annotations__}
     for node in ast.walk(ast.parse(code)):
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "ai_models":
             assert node.attr in ai_models.__all__
         if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("ai_models."):
-            assert {keyword.arg for keyword in node.keywords} <= {*known, "user", "capability"}
+            assert {keyword.arg for keyword in node.keywords} <= {*known, "user", "capability", "index", "start", "stop"}
 
 
 @pytest.mark.parametrize("code", blocks("json"))
@@ -134,9 +156,9 @@ def test_the_worked_example_is_the_one_that_is_tested() -> None:
 # --- lists ----------------------------------------------------------------------------------------------------------------
 
 
-def test_the_families_page_is_current() -> None:
-    text = PAGES["docs/families.md"]
-    assert text == documented.page(text, documented.built_in()), f"write it anew with: make docs, or {documented.COMMAND}"
+def test_what_follows_from_the_families_is_current() -> None:
+    for path, text in documented.pages(documented.built_in()):
+        assert path.read_text() == text, f"{path.name}: write it anew with: make docs, or {documented.COMMAND}"
 
 
 def test_every_system_check_is_listed() -> None:
@@ -194,16 +216,18 @@ def test_every_public_name_is_listed() -> None:
     assert set(ai_models.__all__) - set(re.findall(r"\w+", PYTHON)) == set()
 
 
-@pytest.mark.parametrize(
-    ("heading", "kind"), [("## Text", TextRequest), ("## Structured output", ObjectRequest), ("## Embeddings", EmbedRequest)]
-)
+@pytest.mark.parametrize(("heading", "kind"), DOCUMENTED)
 def test_every_argument_is_listed(heading: str, kind: type) -> None:
-    inherited = TextRequest.__annotations__.keys() if kind is ObjectRequest else set()
-    assert kind.__annotations__.keys() - inherited <= set(re.findall(r"`(\w+)`", section(PYTHON, heading)))
+    elsewhere = TextRequest if kind is ObjectRequest else ModelRequest if kind is not TextRequest else object
+    assert kind.__annotations__.keys() - getattr(elsewhere, "__annotations__", {}).keys() <= set(
+        re.findall(r"`(\w+)`", section(PYTHON, heading))
+    )
 
 
 def test_every_operation_is_listed() -> None:
     addresses = {"list-providers": "providers", "get-provider": "providers/NAME", "list-models": "models?capability="}
     addresses["check-provider"] = "providers/NAME/check"
+    addresses |= {"get-video": "videos/ID", "get-video-content": "videos/ID/content", "cancel-video": "videos/ID/cancel"}
+    addresses |= {"resume-stream": "stream-text/ID/stream", "cancel-stream": "stream-text/ID/cancel"}
     listed = {address for row in rows(REST.partition("\n## ")[0]) for address in codes(row[1])}
     assert listed == {addresses.get(operation.name, operation.name) for operation in OPERATIONS} | {"schema", "docs"}

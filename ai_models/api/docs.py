@@ -14,7 +14,8 @@ from django.utils.safestring import SafeString
 from django.views.decorators.http import require_safe
 
 from ai_models.api import openapi
-from ai_models.api.operations import OPERATIONS, STREAM_TEXT
+from ai_models.api.operation import Operation, Stream
+from ai_models.api.operations import OPERATIONS
 
 _COMPONENTS = "#/components/schemas/"
 
@@ -31,17 +32,17 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One operation as the page shows it."""
+    """One operation as the page shows it; bodies by media type, each with its component where it has one."""
 
     id: str
     method: str
     path: str
     summary: str
     description: str
-    request: str | None
-    result: str | None
+    requests: Mapping[str, str | None]
+    results: Mapping[str, str | None]
     errors: tuple[tuple[str, str], ...]
-    example: str
+    examples: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,7 @@ def page(request: HttpRequest) -> HttpResponse:
 
 
 def _endpoints(paths: Mapping[str, Any], origin: str) -> Iterator[Endpoint]:
+    rows = {operation.name: operation for operation in OPERATIONS}
     for path, operations in paths.items():
         for method, operation in operations.items():
             yield Endpoint(
@@ -77,34 +79,43 @@ def _endpoints(paths: Mapping[str, Any], origin: str) -> Iterator[Endpoint]:
                 path=path,
                 summary=operation["summary"],
                 description=operation.get("description", ""),
-                request=_component(operation.get("requestBody", {})),
-                result=_component(operation["responses"]["200"]),
+                requests=_bodies(operation.get("requestBody", {})),
+                results=_bodies(next(answer for status, answer in operation["responses"].items() if status.startswith("2"))),
                 errors=tuple(_failures(operation["responses"])),
-                example=_curl(method.upper(), origin + path, operation["operationId"]),
+                examples=tuple(_curls(method.upper(), origin + path, rows[operation["operationId"]])),
             )
 
 
 def _failures(responses: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Status and codes."""
     for status, answer in responses.items():
-        if status != "200":
+        if not status.startswith("2"):
             yield status, _plain(answer)
 
 
-def _component(body: Mapping[str, Any]) -> str | None:
-    for media in body.get("content", {}).values():
-        if reference := media["schema"].get("$ref"):
-            return str(reference).removeprefix(_COMPONENTS)
-    return None
+def _bodies(body: Mapping[str, Any]) -> Mapping[str, str | None]:
+    """The component of each media type; ``None`` for bytes and events."""
+    return {
+        media_type: media["schema"]["$ref"].removeprefix(_COMPONENTS) if "$ref" in media["schema"] else None
+        for media_type, media in body.get("content", {}).items()
+    }
 
 
-def _curl(method: str, url: str, operation_id: str) -> str:
-    options = "-N " if operation_id == STREAM_TEXT.name else ""
-    lines = [f"curl {options}{'' if method == 'GET' else '-X POST '}{url}", "-H 'Authorization: Bearer YOUR_TOKEN'"]
-    example = next((operation.example for operation in OPERATIONS if operation.name == operation_id), None)
-    if example is not None:
-        lines += ["-H 'Content-Type: application/json'", f"-d '{json.dumps(example)}'"]
-    return " \\\n  ".join(lines)
+def _curls(method: str, url: str, operation: Operation) -> Iterator[str]:
+    """Commands to begin with: with a JSON body, for the bytes of a file, and with a form."""
+    body = [] if operation.example is None else ["-H 'Content-Type: application/json'", f"-d '{json.dumps(operation.example)}'"]
+    if body or operation.form is None:
+        option = "-N" if isinstance(operation, Stream) else "-OJ" if operation.download else ""
+        yield _curl(option, method, url, *body)
+    if operation.files is not None:
+        yield _curl("-OJ", method, url, f"-H 'Accept: {operation.files.kind}/*'", *body)
+    if operation.form is not None:
+        yield _curl("", method, url, *(f"-F '{name}={value}'" for name, value in operation.form.items()))
+
+
+def _curl(option: str, method: str, url: str, *more: str) -> str:
+    command = " ".join(filter(None, ("curl", option, "" if method == "GET" else f"-X {method}", url)))
+    return " \\\n  ".join((command, "-H 'Authorization: Bearer YOUR_TOKEN'", *more))
 
 
 def _type(name: str, schema: Mapping[str, Any]) -> Type:
@@ -126,6 +137,8 @@ def _type_text(schema: Mapping[str, Any]) -> SafeString:
     if "$ref" in schema:
         name = schema["$ref"].removeprefix(_COMPONENTS)
         return format_html('<a href="#{}">{}</a>', name, name)
+    if schema.get("format") == "binary" or "contentEncoding" in schema:
+        return format_html("{}", schema.get("contentEncoding", "file"))
     if "const" in schema or "enum" in schema:
         return format_html_join(" | ", "{}", ((json.dumps(value),) for value in schema.get("enum", [schema.get("const")])))
     if alternatives := schema.get("anyOf") or schema.get("oneOf"):

@@ -6,11 +6,18 @@ import logging
 import math
 from typing import Any
 
-from django.core.exceptions import BadRequest, RequestDataTooBig, SuspiciousOperation
+from django.core.exceptions import (
+    BadRequest,
+    RequestDataTooBig,
+    SuspiciousOperation,
+    TooManyFieldsSent,
+    TooManyFilesSent,
+)
 from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
 from django.db import DataError, IntegrityError
 from django.db import Error as DatabaseError
 from django.http import Http404
+from django.http.multipartparser import MultiPartParserError
 from rest_framework import exceptions as drf
 from rest_framework.response import Response
 
@@ -42,23 +49,33 @@ class RequestTimeout(exceptions.InvalidRequest):
 
 
 class UnsupportedMediaType(exceptions.InvalidRequest):
-    """The body is not JSON."""
+    """The body is of a kind that the address does not take."""
 
     http_status = 415
 
 
+class RangeNotSatisfiable(exceptions.InvalidRequest):
+    """A range of bytes begins beyond the end of the file."""
+
+    http_status = 416
+
+
 def handle(exception: Exception, context: dict[str, Any]) -> Response:
     """DRF's exception handler of the API views: a response for every exception."""
+    error, extra = understood(exception)
+    return Response(error.envelope(requestid.current()), status=error.http_status, headers={**extra, **retry_headers(error)})
+
+
+def understood(exception: Exception) -> tuple[AIModelsError, dict[str, str]]:
+    """The exception in this service's words, and the headers that belong to it. What is a fault of ours is logged."""
     error = translate(exception)
     if isinstance(error, exceptions.Internal):
         logger.error("A request failed", exc_info=exception)
     elif isinstance(error, exceptions.NotReady):
         # Every request fails then: one line each, no traceback.
         logger.error("Storage does not answer: %s", type(exception).__name__)
-    headers = retry_headers(error)
-    if auth_header := getattr(exception, "auth_header", None):
-        headers["WWW-Authenticate"] = auth_header
-    return Response(error.envelope(requestid.current()), status=error.http_status, headers=headers)
+    auth_header = getattr(exception, "auth_header", None)
+    return error, {"WWW-Authenticate": auth_header} if auth_header else {}
 
 
 def retry_headers(error: AIModelsError) -> dict[str, str]:
@@ -74,7 +91,11 @@ def translate(exception: Exception) -> AIModelsError:
         case drf.APIException():
             return _translate_drf(exception)
         case RequestDataTooBig():
-            return exceptions.PayloadTooLarge("The request body is too large.")
+            return exceptions.PayloadTooLarge("The request body, or what it holds beside files, is too large.")
+        case TooManyFieldsSent() | TooManyFilesSent():
+            return exceptions.InvalidRequest("The form has too many fields or files.")
+        case MultiPartParserError():
+            return exceptions.InvalidRequest("The body is not valid multipart/form-data.")
         case DjangoPermissionDenied():
             return exceptions.PermissionDenied("You may not do this.")
         case Http404():
@@ -100,8 +121,6 @@ def _translate_drf(exception: drf.APIException) -> AIModelsError:
             return exceptions.RateLimitExceeded("Too many requests.", retry_after=getattr(exception, "wait", None))
         case drf.MethodNotAllowed():
             return MethodNotAllowed("This address does not take this method; the Allow header lists those it takes.")
-        case drf.UnsupportedMediaType():
-            return UnsupportedMediaType("The body must be JSON, sent with Content-Type: application/json.")
         case drf.NotFound():
             return UnknownPath("Nothing is at this address.")
         case _ if exception.status_code < 500:

@@ -17,14 +17,17 @@ from drf_spectacular.renderers import OpenApiJsonRenderer, OpenApiYamlRenderer
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
 from pydantic.alias_generators import to_camel
 
-from ai_models.api.operations import OPERATIONS, Operation
+from ai_models.api import downloads, forms
+from ai_models.api.operation import Operation, Stream
+from ai_models.api.operations import GENERATE_VIDEO, OPERATIONS, VIDEOS
 from ai_models.capabilities import Capability
-from ai_models.events import Event
+from ai_models.events import Event, PartialObject
 from ai_models.exceptions import AIModelsError
 from ai_models.serialization import json_schema
+from ai_models.types import TextStreamRequest
 
 TITLE = "AI models"
-DESCRIPTION = "One API for language models and embeddings, whichever provider answers."
+DESCRIPTION = "One API for models of text, images, speech and video, whichever provider answers."
 
 ERROR_DETAIL = {
     "type": "object",
@@ -48,11 +51,36 @@ ERROR = {
 }
 
 
-class Shape:
-    """A type of :mod:`ai_models.types` as drf-spectacular is given it; ``None`` is the error envelope."""
+FILE = {"type": "string", "format": "binary", "contentMediaType": downloads.OCTETS}
+"""Bytes as they are; code generators know them by the older ``format``."""
 
-    def __init__(self, kind: type[Any] | None) -> None:
+DOWNLOAD_HEADERS = {
+    "Content-Disposition": "A file name with the extension of what the bytes are.",
+    downloads.PROVIDER: "With bytes: the instance that answered.",
+    downloads.MODEL: "With bytes: the model that answered, percent-encoded.",
+    downloads.WARNINGS: "With bytes: the warnings as JSON; absent when there are none.",
+}
+
+RANGE_PARAMETERS = [
+    OpenApiParameter("index", int, description="Which of the job's videos; the first has index 0."),
+    OpenApiParameter(
+        "Range", location=OpenApiParameter.HEADER, description="One range: bytes=0-1023, bytes=1024- or bytes=-500."
+    ),
+    OpenApiParameter("If-Range", location=OpenApiParameter.HEADER, description="Range holds only while this is the ETag."),
+    OpenApiParameter("Content-Range", location=OpenApiParameter.HEADER, description="Which bytes these are.", response=[206]),
+]
+
+
+class Shape:
+    """A type of :mod:`ai_models.types` as drf-spectacular is given it; ``None`` is the error envelope.
+
+    Args:
+        form: as ``multipart/form-data``, with other names that fields may have.
+    """
+
+    def __init__(self, kind: type[Any] | None, *, form: Mapping[str, str] | None = None) -> None:
         self.kind = kind
+        self.form = form
 
 
 class ShapeExtension(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]
@@ -61,7 +89,10 @@ class ShapeExtension(OpenApiSerializerExtension):  # type: ignore[no-untyped-cal
     target_class = Shape
 
     def get_name(self, auto_schema: AutoSchema, direction: str) -> str:
-        return "Error" if self.target.kind is None else str(self.target.kind.__name__)
+        if self.target.kind is None:
+            return "Error"
+        name: str = self.target.kind.__name__
+        return name if self.target.form is None else f"{name.removesuffix('Request')}Form"
 
     def get_identity(self, auto_schema: AutoSchema, direction: str) -> str:
         return self.get_name(auto_schema, direction)
@@ -73,7 +104,8 @@ class ShapeExtension(OpenApiSerializerExtension):  # type: ignore[no-untyped-cal
         schema = json_schema(self.target.kind, mode="validation" if direction == "request" else "serialization")
         for name, inner in schema.pop("$defs", {}).items():
             _register(auto_schema, name, _tidy(inner, direction))
-        return _tidy(schema, direction)
+        schema = _tidy(schema, direction)
+        return schema if self.target.form is None else _as_form(schema, forms.file_fields(self.target.kind), self.target.form)
 
 
 def _register(auto_schema: AutoSchema, name: str, schema: dict[str, Any]) -> None:
@@ -89,6 +121,10 @@ class Schema(AutoSchema):
         operation: Operation = self.view.operation  # type: ignore[attr-defined]
         return operation
 
+    def is_excluded(self) -> bool:
+        """Going on with a stream is told where it is begun."""
+        return self.method == "GET" and isinstance(self._operation, Stream)
+
     def get_operation_id(self) -> str:
         return self._operation.name
 
@@ -99,25 +135,62 @@ class Schema(AutoSchema):
         return self._operation.description
 
     def get_tags(self) -> list[str]:
-        return ["models" if self._operation.request else "providers"]
+        operation = self._operation
+        if operation in VIDEOS:
+            return ["videos"]
+        return ["models" if operation.request else "providers"]
 
     def get_override_parameters(self) -> list[Any]:
-        if self._operation.name != "list-models":
+        if self._operation.name == "list-models":
+            return [OpenApiParameter("capability", enum=list(Capability), description="Only models of this capability.")]
+        if self._operation is GENERATE_VIDEO:
+            return [OpenApiParameter("Location", location="header", description="The job's address.", response=[202])]
+        if self._operation.download is not None:
+            return RANGE_PARAMETERS
+        if self._operation.files is None:
             return []
-        return [OpenApiParameter("capability", enum=list(Capability), description="Only models of this capability.")]
+        return [
+            OpenApiParameter(name, location=OpenApiParameter.HEADER, description=description, response=[200])
+            for name, description in DOWNLOAD_HEADERS.items()
+        ]
 
     def get_request_serializer(self) -> Any:
-        return Shape(self._operation.request) if self._operation.request else None
+        kind: Any = self._operation.request
+        if kind is None:
+            return None
+        bodies = {"application/json": Shape(kind)}
+        if forms.file_fields(kind):
+            bodies[forms.MEDIA_TYPE] = Shape(kind, form=self._operation.aliases)
+        return bodies
+
+    def _get_request_body(self, direction: str = "request") -> Any:
+        body = super()._get_request_body(direction)  # type: ignore[no-untyped-call]
+        return body and {**body, "required": True}
 
     def get_response_serializers(self) -> Any:
         return {**self._success(), **_failures(self._operation.errors)}
 
     def _success(self) -> dict[Any, Any]:
-        if self._operation.result is not None:
-            return {200: OpenApiResponse(Shape(self._operation.result), description="Done.")}
-        names = ", ".join(sorted({event.type for event in Event.__subclasses__()}))
-        stream = {"type": "string", "description": f"Events: {names}."}
-        return {(200, "text/event-stream"): OpenApiResponse(stream, description="The stream of events.")}
+        operation = self._operation
+        if operation.download is not None:
+            return {
+                (200, operation.download): OpenApiResponse(FILE, description="All of it."),
+                (206, operation.download): OpenApiResponse(FILE, description="The part that Range asked for."),
+                (416, "application/json"): OpenApiResponse(Shape(None), description="`invalid_request`"),
+            }
+        if operation.status == 204:
+            return {204: OpenApiResponse(description="Done.")}
+        if operation.result is None:
+            told = {event.type for event in Event.__subclasses__()}
+            if operation.request is TextStreamRequest:
+                told.remove(PartialObject.type)
+            stream = {"type": "string", "description": f"Events: {', '.join(sorted(told))}."}
+            answers: dict[Any, Any] = {(200, "text/event-stream"): OpenApiResponse(stream, description="The stream of events.")}
+            return answers if operation.request else {**answers, 204: OpenApiResponse(description="There is none.")}
+        answers = {(operation.status, "application/json"): OpenApiResponse(Shape(operation.result), description="Done.")}
+        if operation.files is not None:
+            answers[200, f"{operation.files.kind}/*"] = OpenApiResponse(FILE, description="Done.")
+        return answers
 
 
 def _failures(errors: tuple[type[AIModelsError], ...]) -> dict[Any, Any]:
@@ -186,6 +259,22 @@ def _tidy(schema: dict[str, Any], direction: str) -> dict[str, Any]:
     if properties and direction == "response":
         schema["required"] = list(properties)
     return schema
+
+
+def _as_form(schema: dict[str, Any], files: frozenset[str], aliases: Mapping[str, str]) -> dict[str, Any]:
+    """The schema of a request that comes as a form: files are bytes, and a field may come under its other name."""
+    properties = {name: _as_file(value) if name in files else value for name, value in schema["properties"].items()}
+    others = {alias: {**properties[name], "description": f"Another name for {name}."} for alias, name in aliases.items()}
+    required = set(schema.get("required", ()))
+    either = [{"oneOf": [{"required": [name]}, {"required": [alias]}]} for alias, name in aliases.items() if name in required]
+    form = {**schema, "properties": {**properties, **others}, "required": sorted(required - set(aliases.values()))}
+    return {**form, "allOf": either} if either else form
+
+
+def _as_file(schema: dict[str, Any]) -> dict[str, Any]:
+    if schema.get("type") == "array":
+        return {**schema, "items": FILE}
+    return {**_described(schema.get("description")), **FILE}
 
 
 def _described(text: str | None) -> dict[str, str]:

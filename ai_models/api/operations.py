@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
 
-from ai_models import exceptions, service
-from ai_models.exceptions import AIModelsError
-from ai_models.types import EmbedRequest, EmbedResult, ObjectRequest, ObjectResult, ResolveRequest, TextRequest, TextResult
-
-Errors = tuple[type[AIModelsError], ...]
-
-_ALWAYS: Errors = (
-    exceptions.InvalidRequest,
-    exceptions.Unauthenticated,
-    exceptions.PermissionDenied,
-    exceptions.RateLimitExceeded,
-    exceptions.Internal,
-    exceptions.NotReady,
+from ai_models import exceptions, service, videos
+from ai_models.api.operation import ALWAYS, Call, Errors, Files, Operation, Stream
+from ai_models.tickets import Ticket
+from ai_models.types import (
+    EmbedRequest,
+    EmbedResult,
+    ImageRequest,
+    ImageResult,
+    ObjectRequest,
+    ObjectResult,
+    ObjectStreamRequest,
+    ResolveRequest,
+    SpeechRequest,
+    SpeechResult,
+    TextRequest,
+    TextResult,
+    TextStreamRequest,
+    TranscribeRequest,
+    TranscriptionResult,
+    VideoJob,
+    VideoRequest,
 )
-_WITH_BODY: Errors = (*_ALWAYS, exceptions.PayloadTooLarge)
+
+_WITH_BODY: Errors = (*ALWAYS, exceptions.PayloadTooLarge)
 _PROVIDER: Errors = (exceptions.ProviderNotFound,)
 _MODEL_CALL: Errors = (
     *_WITH_BODY,
@@ -55,39 +62,16 @@ class ModelList:
     models: tuple[service.ModelInfo, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Operation:
-    """One operation of the API.
+_DOWNLOAD = "The {kind} is base64 in JSON, or the bytes themselves when Accept asks for {types}."
 
-    Attributes:
-        name: operation id; with ``path`` absent also the address below ``/api/ai/v1/``.
-        summary: what it does, a few words.
-        description: what else a caller must know.
-        result: type of the answer; ``None`` for server-sent events.
-        request: type of the JSON body; ``None`` when there is none.
-        errors: what can go wrong.
-        example: a body to begin with.
-    """
-
-    name: str
-    summary: str
-    result: type[Any] | None
-    description: str = ""
-    request: type[Any] | None = None
-    errors: Errors = _ALWAYS
-    example: dict[str, Any] | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call(Operation):
-    """An operation that validates its body and hands it to the service.
-
-    Attributes:
-        run: the service's method; takes ``user=`` and the request's fields.
-    """
-
-    run: Callable[..., Awaitable[Any]]
-
+_OBJECT_EXAMPLE = {
+    "prompt": "A person named Ada, 36 years old.",
+    "schema": {
+        "type": "object",
+        "properties": {"name": {"type": "string"}, "age": {"type": "integer"}},
+        "required": ["name", "age"],
+    },
+}
 
 CALLS = (
     Call(
@@ -105,14 +89,7 @@ CALLS = (
         request=ObjectRequest,
         result=ObjectResult,
         errors=(*_MODEL_CALL, exceptions.NoObjectGenerated),
-        example={
-            "prompt": "A person named Ada, 36 years old.",
-            "schema": {
-                "type": "object",
-                "properties": {"name": {"type": "string"}, "age": {"type": "integer"}},
-                "required": ["name", "age"],
-            },
-        },
+        example=_OBJECT_EXAMPLE,
         run=service.agenerate_object,
     ),
     Call(
@@ -123,6 +100,40 @@ CALLS = (
         errors=_MODEL_CALL,
         example={"values": ["a cat on a mat", "a kitten on a rug"]},
         run=service.aembed,
+    ),
+    Call(
+        name="generate-image",
+        summary="Generate images, or edit the given ones",
+        description=_DOWNLOAD.format(kind="image", types="image/png or image/*") + " Bytes are those of one image.",
+        request=ImageRequest,
+        result=ImageResult,
+        errors=_MODEL_CALL,
+        example={"prompt": "A cat in a hat, water colours"},
+        form={"prompt": "The same cat without its hat", "images": "@cat.png"},
+        files=Files("image", lambda result: result.images),
+        run=service.agenerate_image,
+    ),
+    Call(
+        name="generate-speech",
+        summary="Speak a text",
+        description=_DOWNLOAD.format(kind="recording", types="audio/wav or audio/*"),
+        request=SpeechRequest,
+        result=SpeechResult,
+        errors=_MODEL_CALL,
+        example={"text": "Good morning."},
+        files=Files("audio", lambda result: (result.audio,)),
+        run=service.agenerate_speech,
+    ),
+    Call(
+        name="transcribe",
+        summary="Write down what is said in a recording",
+        description="A form may call the recording file instead of audio.",
+        request=TranscribeRequest,
+        result=TranscriptionResult,
+        errors=_MODEL_CALL,
+        form={"audio": "@speech.wav"},
+        aliases={"file": "audio"},
+        run=service.atranscribe,
     ),
     Call(
         name="resolve",
@@ -136,33 +147,133 @@ CALLS = (
     ),
 )
 
-STREAM_TEXT = Operation(
-    name="stream-text",
-    summary="Generate text as a stream of server-sent events",
-    description=(
-        "The AI SDK's UI message stream protocol: one JSON object per data line, [DONE] as the last. Exactly one of the events "
-        "finish, error and abort ends a stream. The bodies of the useChat and useCompletion hooks are taken as they are. "
-        "A failure before the first event is an ordinary error response."
+STREAMS = (
+    Stream(
+        name="stream-text",
+        summary="Generate text as a stream of server-sent events",
+        description=(
+            "The AI SDK's UI message stream protocol: one JSON object per data line, [DONE] as the last. Exactly one of the "
+            "events finish, error and abort ends a stream. The bodies of the useChat and useCompletion hooks are taken as they "
+            "are. A failure before the first event is an ordinary error response."
+        ),
+        request=TextStreamRequest,
+        result=None,
+        errors=_MODEL_CALL,
+        example={"prompt": "Tell a short story."},
+        run=service.astream_text,
     ),
-    request=TextRequest,
+    Stream(
+        name="stream-object",
+        summary="Generate an object as a stream of server-sent events",
+        description=(
+            "As stream-text; the events data-object have the object as far as it is known, each in place of the one before, "
+            "and the last one satisfies the schema. The text is the object's JSON."
+        ),
+        request=ObjectStreamRequest,
+        result=None,
+        errors=(*_MODEL_CALL, exceptions.NoObjectGenerated),
+        example=_OBJECT_EXAMPLE,
+        run=service.astream_object,
+    ),
+)
+_RESUMED: Errors = (*ALWAYS, exceptions.StreamNotFound)
+
+RESUME_STREAM = Operation(
+    name="resume-stream",
+    summary="Go on with a stream",
+    description=(
+        "The whole stream of this id, or of the chat of this id, from its first event: what the AI SDK's useChat asks for with "
+        "resume. 204 when there is none, or its end was told already. To go on after a certain event, send GET or POST to "
+        "stream-text with the id of that event in Last-Event-ID."
+    ),
     result=None,
-    errors=_MODEL_CALL,
-    example={"prompt": "Tell a short story."},
+    errors=_RESUMED,
+)
+CANCEL_STREAM = Operation(
+    name="cancel-stream",
+    summary="Cancel a stream",
+    description="It tells abort then. A stream that has ended stays as it is.",
+    result=None,
+    status=204,
+    errors=_RESUMED,
+)
+ISSUE_TICKET = Operation(
+    name="ws-ticket",
+    summary="Fetch a ticket for the websocket",
+    description=(
+        "Good for one handshake within a minute, in place of this request's credential: send it as the second subprotocol, "
+        "ticket.VALUE, beside ai-models.v1."
+    ),
+    result=Ticket,
 )
 LIST_PROVIDERS = Operation(name="list-providers", summary="List provider instances and what each can do", result=ProviderList)
 GET_PROVIDER = Operation(
-    name="get-provider", summary="Show one provider instance", result=service.ProviderInfo, errors=(*_ALWAYS, *_PROVIDER)
+    name="get-provider", summary="Show one provider instance", result=service.ProviderInfo, errors=(*ALWAYS, *_PROVIDER)
 )
 CHECK_PROVIDER = Operation(
     name="check-provider",
     summary="Check a provider instance now",
     description="Runs the family's health check and stores its result. Needs the permission ai_models.change_providerinstance.",
     result=service.ProviderInfo,
-    errors=(*_ALWAYS, *_PROVIDER),
+    errors=(*ALWAYS, *_PROVIDER),
 )
 LIST_MODELS = Operation(
     name="list-models", summary="List configured models and aliases", description="Narrow with ?capability=.", result=ModelList
 )
 
-OPERATIONS = (CALLS[0], STREAM_TEXT, *CALLS[1:], LIST_PROVIDERS, GET_PROVIDER, CHECK_PROVIDER, LIST_MODELS)
+_JOB: Errors = (*ALWAYS, exceptions.VideoNotFound)
+
+GENERATE_VIDEO = Call(
+    name="generate-video",
+    summary="Have videos made",
+    description=(
+        "Answers at once with a job that goes on by itself; a wrong request is refused at once. Ask at Location how far it is: "
+        "completed, failed and cancelled are its ends. timeout is for the whole job."
+    ),
+    request=VideoRequest,
+    result=VideoJob,
+    errors=_MODEL_CALL,
+    example={"prompt": "A cat walks over a roof"},
+    run=videos.agenerate_video,
+    status=202,
+)
+GET_VIDEO = Operation(
+    name="get-video",
+    summary="Show how far a video job is",
+    description="A job is shown to the user who asked for it, and to nobody else.",
+    result=VideoJob,
+    errors=_JOB,
+)
+GET_VIDEO_CONTENT = Operation(
+    name="get-video-content",
+    summary="Download a video",
+    description="The bytes of one video of a completed job; ?index=1 is the second. One range can be asked for.",
+    result=None,
+    errors=(*_JOB, exceptions.VideoNotReady),
+    download="video/*",
+)
+CANCEL_VIDEO = Operation(
+    name="cancel-video",
+    summary="Cancel a video job",
+    description="A job that has ended stays as it is.",
+    result=VideoJob,
+    errors=_JOB,
+)
+VIDEOS = (GENERATE_VIDEO, GET_VIDEO, GET_VIDEO_CONTENT, CANCEL_VIDEO)
+
+OPERATIONS = (
+    CALLS[0],
+    STREAMS[0],
+    CALLS[1],
+    STREAMS[1],
+    RESUME_STREAM,
+    CANCEL_STREAM,
+    ISSUE_TICKET,
+    *CALLS[2:],
+    *VIDEOS,
+    LIST_PROVIDERS,
+    GET_PROVIDER,
+    CHECK_PROVIDER,
+    LIST_MODELS,
+)
 """All of them, in the order in which the docs show them."""

@@ -59,14 +59,29 @@ def parse_object(body: bytes) -> dict[str, Any]:
         text = body.decode()
     except UnicodeDecodeError as error:
         raise InvalidRequest(f"The body is not valid UTF-8 at byte {error.start}.") from None
-    _inspect(text)
-    try:
-        value = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise InvalidRequest(f"The body is not valid JSON at character {error.pos}.") from None
+    value = parse_value(text, "The body")
     if not isinstance(value, dict):
         raise InvalidRequest("The body must be a JSON object.")
     return value
+
+
+def parse_value(text: str, subject: str) -> Any:
+    """The JSON value that ``text`` is.
+
+    Args:
+        subject: what the text is, as a message about it begins.
+    """
+    try:
+        _inspect(text)
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InvalidRequest(f"{subject} is not valid JSON at character {error.pos}.") from None
+    except _RefusedJSON as refused:
+        raise InvalidRequest(f"{subject} is refused at {refused}.") from None
+
+
+class _RefusedJSON(Exception):
+    """JSON that Python would take; the message is where and why."""
 
 
 def _inspect(text: str) -> None:
@@ -105,4 +120,4 @@ def _unescape(token: str, position: int) -> str:
 
 
 def _refuse(reason: str, position: int) -> NoReturn:
-    raise InvalidRequest(f"The body is refused at character {position}: {reason}.")
+    raise _RefusedJSON(f"character {position}: {reason}")

@@ -1,125 +1,100 @@
-"""A stream as server-sent events, in the AI SDK's UI message stream protocol."""
+"""A stream as server-sent events, in the AI SDK's UI message stream protocol. An event's id names the stream and the event."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-from collections.abc import AsyncIterator, Callable
-from typing import Any, Protocol
+from collections.abc import AsyncIterator
 
 from django.http import StreamingHttpResponse
 
-from ai_models import events
-from ai_models.exceptions import Internal
-from ai_models.serialization import to_json
+from ai_models.exceptions import AIModelsError
+from ai_models.resumption import Entry, Reader, Resumable, ResumableStream
 
 logger = logging.getLogger(__name__)
 
 KEEP_ALIVE_SECONDS = 15.0
 """A comment is sent after this long without an event, so that proxies leave a waiting connection open."""
 
-STALL_SECONDS = 30.0
-"""A client that takes nothing for so long is cut off, so that it does not hold the provider's connection."""
-
 DONE = b"data: [DONE]\n\n"
 
-WINDOW = 64
-"""Events held for a client that reads slowly; beyond that the provider's stream waits."""
+KEEP_ALIVE = b": keep-alive\n\n"
 
-_KEEP_ALIVE = b": keep-alive\n\n"
+UNBUFFERED = {"cache-control": "no-cache", "x-accel-buffering": "no"}
+"""Headers that have proxies pass on each event as it comes."""
 
-HEADERS = {
-    "x-vercel-ai-ui-message-stream": "v1",
-    "cache-control": "no-cache",
-    "x-accel-buffering": "no",
-}
+_HEADERS = {"x-vercel-ai-ui-message-stream": "v1", **UNBUFFERED}
 
 
-class Stream(Protocol):
-    """What is needed of the service's stream."""
-
-    @property
-    def events(self) -> AsyncIterator[events.Event]: ...
-
-    async def aclose(self) -> None: ...
+def encode(stream_id: str, entry: Entry) -> bytes:
+    """One event as a block of lines."""
+    return f"data: {entry.body}\nid: {stream_id}:{entry.seq}\n\n".encode()
 
 
-def _finish(event: events.Finish) -> dict[str, Any]:
-    result = event.result
-    return {
-        "finishReason": result.finish_reason,
-        "messageMetadata": to_json(
-            {"usage": result.usage, "provider": result.provider, "model": result.model, "warnings": result.warnings}
-        ),
-    }
-
-
-def _error(event: events.Error) -> dict[str, Any]:
-    return {"errorText": event.error.message}
-
-
-_ENCODERS: dict[type[events.Event], Callable[[Any], dict[str, Any]]] = {events.Finish: _finish, events.Error: _error}
-"""Events whose encoding is more than their fields under JSON names."""
-
-
-def encode(event: events.Event) -> bytes:
-    """One event as a ``data:`` line."""
-    encoder: Callable[[Any], dict[str, Any]] = _ENCODERS.get(type(event), to_json)
-    data = {"type": event.type, **encoder(event)}
-    return b"data: " + json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace") + b"\n\n"
-
-
-async def respond(stream: Stream) -> StreamingHttpResponse:
-    """Wait for the first event, then answer 200 and send the rest as it comes.
+async def respond(stream: ResumableStream) -> StreamingHttpResponse:
+    """Wait for the first event of a new stream, then answer 200 and send the rest as it comes.
 
     Raises:
         AIModelsError: the stream failed before its first event; nothing has been sent.
     """
-    iterator = aiter(stream.events)
+    reader = stream.read()
     try:
-        first = await anext(iterator)
-        if isinstance(first, events.Error):
-            raise first.error
+        first = await reader.next()
+        if stream.failure is not None and first is not None and first.last:
+            raise stream.failure
     except BaseException:
-        await stream.aclose()
+        reader.leave()
         raise
-    return StreamingHttpResponse(_body(stream, first, iterator), content_type="text/event-stream", headers=HEADERS)
+    return _response(stream, reader, first)
 
 
-async def _body(stream: Stream, first: events.Event, rest: AsyncIterator[events.Event]) -> AsyncIterator[bytes]:
-    window: asyncio.Queue[events.Event] = asyncio.Queue(WINDOW)
-    pump = asyncio.create_task(_pump(stream, rest, window))
-    event = first
-    try:
-        yield encode(event)
-        while not isinstance(event, events.TERMINAL):
-            try:
-                async with asyncio.timeout(KEEP_ALIVE_SECONDS):
-                    event = await window.get()
-            except TimeoutError:
-                yield _KEEP_ALIVE
-            else:
-                yield encode(event)
-        yield DONE
-    finally:
-        pump.cancel()
-        # A generator that is still running cannot be closed.
-        await asyncio.wait({pump})
-        await stream.aclose()
+async def resume(stream: Resumable, after: int) -> StreamingHttpResponse:
+    """Answer 200 and send the events after number ``after``.
+
+    Raises:
+        InvalidRequest: the stream has not come so far, or ended there.
+    """
+    return _response(stream, stream.read(after), None)
 
 
-async def _pump(stream: Stream, rest: AsyncIterator[events.Event], window: asyncio.Queue[events.Event]) -> None:
-    """Move events into the window. Waiting on a queue can time out without harm; waiting on a generator cannot."""
-    try:
-        async for event in rest:
-            async with asyncio.timeout(STALL_SECONDS):
-                await window.put(event)
-    except TimeoutError:
-        await stream.aclose()
-        while not window.empty():
-            window.get_nowait()
-        window.put_nowait(events.Abort())
-    except Exception:
-        logger.exception("A stream broke without telling why")
-        await window.put(events.Error(Internal("The stream failed because of a fault in this service.")))
+def _response(stream: Resumable, reader: Reader, first: Entry | None) -> StreamingHttpResponse:
+    body = _Body(stream.id, reader, first)
+    return StreamingHttpResponse(body, content_type="text/event-stream", headers=_HEADERS)
+
+
+class _Body:
+    """The bytes of a response. Django closes it, from another thread, also when it was never begun."""
+
+    def __init__(self, stream_id: str, reader: Reader, first: Entry | None) -> None:
+        self._id = stream_id
+        self._reader = reader
+        self._first = first
+        self._loop = asyncio.get_running_loop()
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        # What ends without its last event is known to be incomplete.
+        try:
+            entry = self._first
+            if entry is not None:
+                yield encode(self._id, entry)
+            while entry is None or not entry.last:
+                try:
+                    async with asyncio.timeout(KEEP_ALIVE_SECONDS):
+                        entry = await self._reader.next()
+                except TimeoutError:
+                    yield KEEP_ALIVE
+                    continue
+                except AIModelsError as error:
+                    logger.warning("A stream could not be read any further: %s", error.message)
+                    return
+                if entry is None:  # cut off
+                    return
+                yield encode(self._id, entry)
+            yield DONE
+        finally:
+            self._reader.leave()
+
+    def close(self) -> None:
+        """Leave the stream."""
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._reader.leave)

@@ -7,11 +7,15 @@ Everything here is JSON data with JSON names, before validation.
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
+from ai_models.events import Event, Finish, FinishStep, Start, StartStep
 from ai_models.exceptions import InvalidRequest
+from ai_models.resumption import Source
 
 Json = dict[str, Any]
 
@@ -20,6 +24,48 @@ TRANSPORT_FIELDS = frozenset({"id", "trigger", "messageId"})
 
 _DISPLAY_PARTS = ("data-", "source-")
 _FINISHED_TOOL_STATES = frozenset({"output-available", "output-error", "output-denied"})
+
+
+def told(stream: Source, body: Mapping[str, Any]) -> Source:
+    """The stream as the sender of this body expects it: a chat counts steps, and an answer may continue its last message."""
+    messages = body.get("messages")
+    if "trigger" not in body or not isinstance(messages, list):
+        return stream
+    last = messages[-1] if messages and isinstance(messages[-1], dict) else {}
+    continued = last.get("id") if last.get("role") == "assistant" else None
+    return _ChatStream(stream, continued if isinstance(continued, str) else None)
+
+
+class _ChatStream:
+    """A stream with the marks of a step, and with the id of the message that it continues.
+
+    Without the marks, the AI SDK takes tool calls that were answered for open ones, and asks again and again.
+    """
+
+    def __init__(self, stream: Source, continued: str | None) -> None:
+        self._stream = stream
+        self._continued = continued
+
+    @property
+    def events(self) -> AsyncGenerator[Event]:
+        return self._run()
+
+    async def aclose(self) -> None:
+        """End the stream."""
+        await self._stream.aclose()
+
+    async def _run(self) -> AsyncGenerator[Event]:
+        async with aclosing(self._stream.events) as read:
+            async for event in read:
+                match event:
+                    case Start():
+                        yield replace(event, message_id=self._continued or event.message_id)
+                        yield StartStep()
+                    case Finish():
+                        yield FinishStep()
+                        yield event
+                    case _:
+                        yield event
 
 
 def to_request(body: Mapping[str, Any]) -> Json:
@@ -70,8 +116,11 @@ def _steps(parts: list[Json]) -> Iterator[list[tuple[int, Json]]]:
 def _part(part: Json, path: str) -> Json | None:
     """The part as the model reads it; ``None`` for one that only the page shows."""
     kind = part["type"]
-    if kind in {"text", "reasoning"}:
+    if kind == "text":
         return {"type": kind, "text": part.get("text")}
+    if kind == "reasoning":
+        metadata = {"providerMetadata": part["providerMetadata"]} if part.get("providerMetadata") else {}
+        return {"type": kind, "text": part.get("text"), **metadata}
     if kind == "file":
         return _file(part, path)
     if _is_tool(part):

@@ -8,24 +8,27 @@ from typing import Any, cast
 
 from adrf.requests import AsyncRequest
 from adrf.views import APIView
-from django.core.handlers.asgi import ASGIRequest
-from django.db import close_old_connections, transaction
+from django.db import close_old_connections, connections, transaction
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.utils.cache import patch_vary_headers
+from django.utils.datastructures import MultiValueDict
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.negotiation import BaseContentNegotiation, DefaultContentNegotiation
+from rest_framework.parsers import BaseParser
 from rest_framework.permissions import AllowAny, BasePermission, IsAuthenticated
 from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.schemas.inspectors import ViewInspector
 
-from ai_models import service
-from ai_models.api import errors, openapi, operations, requestid, sse, ui_messages
-from ai_models.api.operations import Call, ModelList, Operation, ProviderList
+from ai_models import service, tickets
+from ai_models.api import downloads, errors, forms, openapi, operations, requestid
+from ai_models.api.operation import Call, Operation
+from ai_models.api.operations import ModelList, ProviderList
 from ai_models.api.parsers import StrictJSONParser
 from ai_models.capabilities import Capability
-from ai_models.exceptions import InvalidRequest, UnsupportedFunctionality
+from ai_models.exceptions import InvalidRequest
 from ai_models.serialization import to_json, validate
 
 INLINE_BYTES = 64 * 1024
@@ -35,8 +38,12 @@ INLINE_BYTES = 64 * 1024
 class JSONOnly(BaseContentNegotiation):
     """Answers are JSON (or a stream) whatever ``Accept`` says: an error must never become another error."""
 
-    def select_parser(self, request: Request, parsers: Iterable[Any]) -> Any:
-        return DefaultContentNegotiation().select_parser(request, parsers)
+    def select_parser(self, request: Request, parsers: Iterable[BaseParser]) -> BaseParser:
+        parsers = tuple(parsers)
+        if (parser := DefaultContentNegotiation().select_parser(request, parsers)) is None:
+            taken = " or ".join(str(parser.media_type) for parser in parsers)
+            raise errors.UnsupportedMediaType(f"The body must be sent with Content-Type: {taken}.")
+        return parser
 
     def select_renderer(
         self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None
@@ -45,7 +52,7 @@ class JSONOnly(BaseContentNegotiation):
         return renderer, renderer.media_type or ""
 
 
-class JSONRequest(AsyncRequest):
+class BodyRequest(AsyncRequest):
     """A request whose body may come without a Content-Length; DRF takes such a body for an empty one."""
 
     _stream: Any
@@ -56,12 +63,11 @@ class JSONRequest(AsyncRequest):
         if self._stream is None and not meta.get("CONTENT_LENGTH") and meta.get("CONTENT_TYPE"):
             self._stream = self._request
 
-    async def json(self) -> dict[str, Any]:
-        """The JSON body, parsed in a thread unless it is known to be small."""
+    @property
+    def is_small(self) -> bool:
+        """Whether the body is known to be small."""
         length = self._request.META.get("CONTENT_LENGTH") or ""
-        if length.isdecimal() and int(length) <= INLINE_BYTES:
-            return cast(dict[str, Any], self.data)
-        return cast(dict[str, Any], await asyncio.to_thread(getattr, self, "data"))
+        return length.isdecimal() and int(length) <= INLINE_BYTES
 
 
 class View(APIView):
@@ -72,7 +78,7 @@ class View(APIView):
 
     operation: Operation | None = None
     permission_classes: tuple[type[BasePermission], ...] = (IsAuthenticated,)
-    parser_classes = (StrictJSONParser,)
+    parser_classes: tuple[type[BaseParser], ...] = (StrictJSONParser,)
     renderer_classes = (JSONRenderer,)
     content_negotiation_class = JSONOnly
     versioning_class = None
@@ -81,8 +87,11 @@ class View(APIView):
 
     @classmethod
     def as_view(cls, **initkwargs: Any) -> Callable[..., HttpResponseBase]:
-        # Django refuses async views under ATOMIC_REQUESTS unless they say that they need no transaction.
-        return cast(Callable[..., HttpResponseBase], transaction.non_atomic_requests(super().as_view(**initkwargs)))
+        # Django refuses async views under ATOMIC_REQUESTS unless they say that they need no transaction, of any database.
+        view = super().as_view(**initkwargs)
+        for alias in connections:
+            view = transaction.non_atomic_requests(alias)(view)
+        return cast(Callable[..., HttpResponseBase], view)
 
     async def async_dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         requestid.bind(request.headers.get(requestid.HEADER))
@@ -113,11 +122,11 @@ class View(APIView):
         headers = (authenticator.authenticate_header(request) for authenticator in self.get_authenticators())
         return next((header for header in headers if header), "Session")
 
-    def get_exception_handler(self) -> Callable[[Exception, dict[str, Any]], Response]:
+    def get_exception_handler(self) -> Callable[[Exception, dict[str, Any]], HttpResponseBase]:
         return errors.handle
 
-    def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> JSONRequest:
-        return JSONRequest(
+    def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> BodyRequest:
+        return BodyRequest(
             request,
             parsers=self.get_parsers(),
             authenticators=self.get_authenticators(),
@@ -126,27 +135,53 @@ class View(APIView):
         )
 
 
-class CallView(View):
+class BodyView(View):
+    """A view whose operation takes a body: JSON, and a form too where files are among the fields."""
+
+    operation: Operation
+
+    @property
+    def kind(self) -> type[dict[str, Any]]:
+        """The operation's request type."""
+        return cast(type[dict[str, Any]], self.operation.request)
+
+    def get_parsers(self) -> list[BaseParser]:
+        parsers: list[BaseParser] = super().get_parsers()
+        return [*parsers, forms.FormParser()] if forms.file_fields(self.kind) else parsers
+
+    async def fields(self, request: BodyRequest) -> dict[str, Any]:
+        """The validated fields, read in a thread unless the body is known to be small."""
+        return self.read(request) if request.is_small else await asyncio.to_thread(self.read, request)
+
+    def read(self, request: BodyRequest) -> dict[str, Any]:
+        """The validated fields."""
+        body = request.data
+        if isinstance(body, MultiValueDict):
+            body = forms.to_request(self.kind, body, self.operation.aliases)
+        return validate(self.kind, body, json_names=True)
+
+
+class CallView(BodyView):
     """``POST``: one row of :data:`~ai_models.api.operations.CALLS`."""
 
     operation: Call
 
-    async def post(self, request: JSONRequest) -> Response:
-        fields = validate(cast(type[dict[str, Any]], self.operation.request), await request.json(), json_names=True)
-        return Response(to_json(await self.operation.run(user=request.user, **fields)))
+    async def post(self, request: BodyRequest) -> HttpResponseBase:
+        fields = await self.fields(request)
+        files = self.operation.files
+        if files is None:
+            return Response(to_json(await self.operation.run(user=request.user, **fields)))
+        accept = downloads.Accept(request.headers.get("Accept", "*/*"))
+        downloads.require_one(accept, files.kind, fields.get("n", 1))
+        result = await self.operation.run(user=request.user, **fields)
+        if (file := downloads.chosen(accept, files.kind, files.of(result))) is not None:
+            return downloads.respond(file, result, files.kind)
+        return Response(await asyncio.to_thread(to_json, result))
 
-
-class StreamTextView(View):
-    """``POST stream-text``: server-sent events."""
-
-    operation = operations.STREAM_TEXT
-
-    async def post(self, request: JSONRequest) -> HttpResponseBase:
-        if not isinstance(request._request, ASGIRequest):
-            raise UnsupportedFunctionality("Streams need an ASGI server such as uvicorn; this one is WSGI.", remedy="admin")
-        body = ui_messages.to_request(await request.json())
-        fields = validate(cast(type[dict[str, Any]], self.operation.request), body, json_names=True)
-        return await sse.respond(service.astream_text(user=request.user, **fields))
+    def finalize_response(self, request: Request, response: HttpResponseBase, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if self.operation.files is not None:
+            patch_vary_headers(response, ["Accept"])
+        return super().finalize_response(request, response, *args, **kwargs)
 
 
 class ProvidersView(View):
@@ -187,6 +222,15 @@ class ModelsView(View):
         return Response(to_json(ModelList(await service.amodels(request.query_params.get("capability"), user=request.user))))
 
 
+class TicketView(View):
+    """``POST ws-ticket``: a ticket stands for the headers that this request was authenticated by."""
+
+    operation = operations.ISSUE_TICKET
+
+    async def post(self, request: Request) -> Response:
+        return Response(to_json(await tickets.issue(request.headers)))
+
+
 class SchemaView(View):
     """``GET schema``: the OpenAPI document, as JSON, or as YAML when ``Accept`` or ``?format=yaml`` asks for it."""
 
@@ -205,8 +249,9 @@ class UnknownPathView(View):
     schema = None
     authentication_classes = ()
     permission_classes = (AllowAny,)
+    message = "Nothing is here. GET /api/ai/v1/schema lists what exists; no address ends in a slash."
 
     async def get(self, request: Request, path: str) -> Response:
-        raise errors.UnknownPath("Nothing is here. GET /api/ai/v1/schema lists what exists; no address ends in a slash.")
+        raise errors.UnknownPath(self.message)
 
     post = put = patch = delete = options = get

@@ -21,8 +21,9 @@ from knox.models import AuthToken
 from pytest_django import Settings
 
 from ai_models import asgi, store
+from ai_models.capabilities import Capability
 from ai_models.models import ProviderCapability, ProviderInstance
-from tests.api.scripted import Scripted
+from tests.api.scripted import MEDIA, PICTURE, Scripted
 
 BASE = "/api/ai/v1"
 
@@ -38,6 +39,8 @@ def _scripted_family(settings: Settings) -> None:
     Scripted.calling.clear()
     Scripted.ended.clear()
     Scripted.requests.clear()
+    Scripted.picture = PICTURE
+    Scripted.flooded = 0
 
 
 @pytest.fixture
@@ -58,6 +61,14 @@ def provider(storage: None) -> ProviderInstance:
     return instance
 
 
+@pytest.fixture
+def media(provider: ProviderInstance) -> ProviderInstance:
+    """The default provider, with models for images, speech, transcription and structured output too."""
+    for capability in (*MEDIA, "structured-output"):
+        ProviderCapability.objects.create(instance=provider, capability=capability, default_model="echoes")
+    return provider
+
+
 MakeUser = Callable[..., User]
 
 
@@ -75,8 +86,8 @@ def make_user(storage: None) -> MakeUser:
 
 @pytest.fixture
 def user(make_user: MakeUser) -> User:
-    """May use text generation, structured output and embeddings."""
-    return make_user("ada", "use_text_generation", "use_structured_output", "use_embeddings")
+    """May use everything but videos."""
+    return make_user("ada", *(item.codename for item in Capability if item != Capability.VIDEO_GENERATION))
 
 
 def bearer(user: User) -> dict[str, str]:
@@ -95,6 +106,10 @@ class Api:
     def post(self, path: str, body: Any = None, **headers: str) -> Any:
         data = body if isinstance(body, bytes | str) else json.dumps(body or {})
         return self.client.post(f"{BASE}/{path}", data, content_type="application/json", headers={**self.headers, **headers})
+
+    def form(self, path: str, fields: dict[str, Any], **headers: str) -> Any:
+        """The fields as ``multipart/form-data``: text, open files, and lists of these."""
+        return self.client.post(f"{BASE}/{path}", fields, headers={**self.headers, **headers})
 
     def get(self, path: str, query: dict[str, str] | None = None, **headers: str) -> Any:
         return self.client.get(f"{BASE}/{path}", query, headers={**self.headers, **headers})
@@ -154,9 +169,15 @@ def http(request: pytest.FixtureRequest) -> str:
 
 
 @contextlib.contextmanager
-def serving(application: Any, http: str = "auto") -> Iterator[LiveServer]:
-    """Run the application on a real server in a thread."""
-    config = uvicorn.Config(application, port=0, http=http, log_level="warning", lifespan="on", timeout_graceful_shutdown=5)
+def serving(application: Any, http: str = "auto", **options: Any) -> Iterator[LiveServer]:
+    """Run the application on a real server in a thread.
+
+    Args:
+        options: of uvicorn, beside the usual ones.
+    """
+    config = uvicorn.Config(
+        application, port=0, http=http, log_level="warning", lifespan="on", timeout_graceful_shutdown=5, **options
+    )
     server = uvicorn.Server(config)
     listener = socket.create_server(("127.0.0.1", 0))
     thread = threading.Thread(target=asyncio.run, args=(server.serve(sockets=[listener]),))

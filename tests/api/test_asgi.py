@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 import pytest
+from pytest_django import Settings
 
 from ai_models import asgi, service
 
@@ -77,6 +78,29 @@ async def test_only_the_apps_own_addresses_are_limited(path: str, root_path: str
 async def test_a_mounted_app_is_limited_too() -> None:
     scope = http((b"content-length", b"99999999999"), path="/mounted/api/ai/v1/embed", root_path="/mounted")
     assert (await call(scope, BODY))[0] == 413
+
+
+@pytest.mark.parametrize(
+    "media_type", [b"multipart/form-data; boundary=x", b"Multipart/Form-Data;boundary=x", b"multipart/form-data"]
+)
+async def test_forms_may_be_larger(settings: Settings, media_type: bytes) -> None:
+    settings.AI_MODELS = {**settings.AI_MODELS, "MAX_REQUEST_BYTES": 2, "MAX_UPLOAD_BYTES": 3}
+    form = (b"content-type", media_type)
+    assert await call(http(form, (b"content-length", b"3")), BODY) == (200, b"3")
+    assert await call(http(form), BODY) == (200, b"3")
+    assert (await call(http(form, (b"content-length", b"4")), BODY))[0] == 413
+    assert (await call(http(form), {**BODY, "body": b"abcd"}))[0] == 413
+
+
+@pytest.mark.parametrize("media_type", [b"application/json", b"multipart/mixed; boundary=x", b"x; multipart/form-data", b""])
+async def test_other_bodies_may_not(settings: Settings, media_type: bytes) -> None:
+    settings.AI_MODELS = {**settings.AI_MODELS, "MAX_REQUEST_BYTES": 2}
+    assert (await call(http((b"content-type", media_type)), BODY))[0] == 413
+
+
+async def test_a_content_type_that_django_cannot_read_is_refused() -> None:
+    status, body = await call(http((b"content-type", b"application/json; charset*=nope''x")), BODY)
+    assert (status, json.loads(body)["error"]["code"]) == (400, "invalid_request")
 
 
 async def test_a_body_that_stalls_after_a_part_is_refused() -> None:

@@ -32,7 +32,7 @@ def test_generate_object_answers_with_an_object_that_satisfies_the_schema(api: A
     schema = {"type": "object", "properties": {"age": {"type": "integer"}}, "required": ["age"]}
     response = api.post("generate-object", {"prompt": "How old?", "schema": schema})
     assert response.status_code == 200
-    assert response.json()["object"] == {"age": 36}
+    assert response.json()["object"] == {"name": "Ada", "age": 36}
 
 
 def test_resolve_explains_without_calling(api: Api) -> None:
@@ -97,6 +97,13 @@ def test_wrong_values_are_refused_by_field(api: Api, path: str, body: dict[str, 
     assert response.status_code == 400
     assert response.json()["error"]["code"] == "invalid_request"
     assert field in response.json()["error"]["message"]
+
+
+def test_a_variant_that_does_not_exist_is_refused_without_repeating_it(api: Api) -> None:
+    response = api.post("generate-text", {"messages": [{"role": "user", "content": [{"type": "hologram"}]}]})
+    assert response.json()["error"]["message"] == (
+        "messages.0.content.0: its type is one of text, file, reasoning, tool-call, tool-result"
+    )
 
 
 def test_the_result_of_a_check_is_stored_and_shown(api: Api, make_user: MakeUser, provider: ProviderInstance) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -12,23 +13,34 @@ import httpx
 import pytest
 from django.contrib.auth.models import User
 
-from ai_models import events
+from ai_models import directory, events
 from ai_models.api import sse
-from ai_models.events import Event
+from ai_models.encoding import encode
 from ai_models.exceptions import UpstreamError
+from ai_models.models import ProviderInstance
 from tests.api.conftest import BASE, LiveServer, MakeUser, bearer
-from tests.api.scripted import CANARY, WORDS, Scripted
+from tests.api.scripted import CANARY, OBJECT, WORDS, Scripted
+from tests.polling import until
+from tests.service.steps import Steps
 
 
 def stream(server: LiveServer, user: User, body: dict[str, Any]) -> httpx.Response:
     return httpx.post(f"{server.url}{BASE}/stream-text", json=body, headers=bearer(user), timeout=10)
 
 
+BLOCK = re.compile(r"data: (?P<data>[^\n]+)\nid: (?P<stream>\w+):(?P<seq>\d+)")
+
+
 def lines(text: str) -> list[Any]:
-    """The data lines: JSON objects, and ``[DONE]`` as it is."""
-    blocks = text.removesuffix("\n\n").split("\n\n")
-    assert all(block.startswith("data: ") and "\n" not in block for block in blocks)
-    return [block[6:] if block == "data: [DONE]" else json.loads(block[6:]) for block in blocks]
+    """The data lines: JSON objects, and ``[DONE]`` as it is. Every event has the stream's id and its number."""
+    *blocks, done = text.removesuffix("\n\n").split("\n\n")
+    assert done == "data: [DONE]"
+    matches = [BLOCK.fullmatch(block) for block in blocks]
+    assert all(matches), blocks
+    told = [match for match in matches if match]
+    assert [int(match["seq"]) for match in told] == list(range(1, len(told) + 1))
+    assert len({match["stream"] for match in told}) == 1
+    return [*(json.loads(match["data"]) for match in told), "[DONE]"]
 
 
 def test_a_stream_follows_the_protocol(server: LiveServer, user: User) -> None:
@@ -55,6 +67,60 @@ def test_a_stream_follows_the_protocol(server: LiveServer, user: User) -> None:
     assert done == "[DONE]"
 
 
+SCHEMA = {"type": "object", "properties": {"name": {"type": "string"}, "age": {"type": "integer"}}, "required": ["age"]}
+
+
+def stream_object(server: LiveServer, user: User, body: dict[str, Any]) -> httpx.Response:
+    return httpx.post(f"{server.url}{BASE}/stream-object", json=body, headers=bearer(user), timeout=10)
+
+
+def test_an_object_is_streamed_as_it_grows(server: LiveServer, media: ProviderInstance, user: User) -> None:
+    response = stream_object(server, user, {"prompt": "Ada", "schema": SCHEMA})
+    assert response.headers["x-vercel-ai-ui-message-stream"] == "v1"
+    received = lines(response.text)
+    assert received[-1] == "[DONE]"
+    assert "".join(line["delta"] for line in received[:-1] if line["type"] == "text-delta") == "".join(OBJECT)
+    grown = [line for line in received[:-1] if line["type"] == "data-object"]
+    assert [line["data"] for line in grown] == [{"name": "A"}, {"name": "Ada"}, {"name": "Ada", "age": 36}]
+    assert {frozenset(line) for line in grown} == {frozenset({"type", "id", "data"})}
+    assert {line["id"] for line in grown} == {"object-1"}
+    assert received[-2]["finishReason"] == "stop"
+
+
+def test_an_object_that_breaks_its_schema_ends_in_an_error(server: LiveServer, media: ProviderInstance, user: User) -> None:
+    response = stream_object(server, user, {"prompt": "Ada", "schema": {**SCHEMA, "required": ["colour"]}})
+    received = lines(response.text)
+    assert response.status_code == 200
+    assert [line["type"] for line in received[-2:-1]] == ["error"]
+    assert "does not satisfy the schema" in received[-2]["errorText"]
+    assert "finish" not in {line["type"] for line in received[:-1]}
+
+
+def test_an_object_is_streamed_for_what_the_hooks_send(server: LiveServer, media: ProviderInstance, user: User) -> None:
+    message = {"id": "m", "role": "user", "parts": [{"type": "text", "text": "Hello"}]}
+    body = {"id": "a", "trigger": "submit-message", "messages": [message], "schema": SCHEMA}
+    assert lines(stream_object(server, user, body).text)[-2]["type"] == "finish"
+    assert "Hello" in str(Scripted.requests[0])
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ({"prompt": "a"}, "schema: this field is required"),
+        ({"prompt": "a", "schema": 5}, "schema: give JSON Schema"),
+        ({"prompt": "a", "schema": {"type": "colour"}}, "schema: it is not valid JSON Schema"),
+        ({"schema": {}}, "prompt: give exactly one of prompt and messages"),
+    ],
+)
+def test_a_wrong_object_request_is_an_ordinary_error(
+    server: LiveServer, media: ProviderInstance, user: User, body: dict[str, Any], told: str
+) -> None:
+    response = stream_object(server, user, body)
+    assert response.status_code == 400
+    assert told in response.json()["error"]["message"]
+    assert not Scripted.requests
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -70,6 +136,19 @@ def test_a_stream_follows_the_protocol(server: LiveServer, user: User) -> None:
 def test_what_the_hooks_send_is_streamed(server: LiveServer, user: User, body: dict[str, Any]) -> None:
     assert [line["type"] for line in lines(stream(server, user, body).text)[:-1]][-1] == "finish"
     assert "Hello" in str(Scripted.requests[0])
+
+
+def test_a_chat_is_told_its_steps_and_which_message_is_continued(server: LiveServer, user: User) -> None:
+    messages = [
+        {"id": "m1", "role": "user", "parts": [{"type": "text", "text": "Weather?"}]},
+        {"id": "m2", "role": "assistant", "parts": [{"type": "step-start"}, {"type": "text", "text": "Hm."}]},
+    ]
+    told = lines(stream(server, user, {"id": "c", "trigger": "submit-message", "messages": messages}).text)[:-1]
+    types = [line["type"] for line in told]
+    assert told[0] == {"type": "start", "messageId": "m2"}
+    assert (types[1], types[-2], types[-1]) == ("start-step", "finish-step", "finish")
+    first = lines(stream(server, user, {"id": "c", "trigger": "submit-message", "messages": messages[:1]}).text)
+    assert first[0]["messageId"].startswith("msg_")
 
 
 @pytest.mark.parametrize(
@@ -99,38 +178,16 @@ def test_a_failure_in_mid_stream_is_the_last_event(server: LiveServer, user: Use
     received = lines(response.text)
     assert response.status_code == 200
     assert "text-delta" in {line["type"] for line in received[:-1]}
-    assert received[-2] == {"type": "error", "errorText": received[-2]["errorText"]}
+    assert received[-2]["type"] == "error"
+    assert received[-2]["errorText"] == received[-2]["error"]["message"]
+    assert received[-2]["error"]["requestId"] == response.headers["x-request-id"]
     assert received[-1] == "[DONE]"
     assert not {"finish", "abort"} & {line["type"] for line in received[:-1]}
     assert CANARY not in response.text
 
 
-class Steps:
-    """A stream made of these steps: events to yield, an exception to raise, or an asyncio event to wait for."""
-
-    def __init__(self, *steps: Event | Exception | asyncio.Event) -> None:
-        self._steps = steps
-        self.closed = 0
-
-    @property
-    def events(self) -> AsyncIterator[Event]:
-        return self._run()
-
-    async def _run(self) -> AsyncIterator[Event]:
-        for step in self._steps:
-            if isinstance(step, Exception):
-                raise step
-            if isinstance(step, asyncio.Event):
-                await step.wait()
-            else:
-                yield step
-
-    async def aclose(self) -> None:
-        self.closed += 1
-
-
 async def chunks(steps: Steps) -> AsyncIterator[bytes]:
-    async for chunk in await sse.respond(steps):
+    async for chunk in await sse.respond(directory.begin(steps)):
         assert isinstance(chunk, bytes)
         yield chunk
 
@@ -143,8 +200,9 @@ async def test_a_silent_provider_is_bridged_by_comments(monkeypatch: pytest.Monk
         received.append(chunk)
         if received.count(b": keep-alive\n\n") == 2:
             answer.set()
-    assert received[0] == b'data: {"type":"start","messageId":"m"}\n\n'
-    assert received[-2:] == [b'data: {"type":"abort"}\n\n', b"data: [DONE]\n\n"]
+    assert received[0].startswith(b'data: {"type":"start","messageId":"m"}\nid: ')
+    assert received[-2].startswith(b'data: {"type":"abort"}\nid: ')
+    assert received[-1] == b"data: [DONE]\n\n"
     assert set(received[1:-2]) == {b": keep-alive\n\n"}
 
 
@@ -154,19 +212,19 @@ async def test_a_stream_that_breaks_is_still_ended_properly() -> None:
     assert received.endswith(b"data: [DONE]\n\n")
     assert received.count(b'"type":"error"') == 1
     assert CANARY.encode() not in received
-    assert steps.closed == 1
+    assert steps.closed
 
 
 async def test_an_error_as_first_event_is_raised_and_the_stream_closed() -> None:
     steps = Steps(events.Error(UpstreamError("No.")))
     with pytest.raises(UpstreamError):
-        await sse.respond(steps)
-    assert steps.closed == 1
+        await sse.respond(directory.begin(steps))
+    await until(lambda: steps.closed)
 
 
-async def test_a_client_that_stops_reading_closes_the_stream() -> None:
+async def test_a_client_that_leaves_closes_the_stream() -> None:
     steps = Steps(events.Start("m"), events.TextStart("t"), asyncio.Event())
-    body = aiter(await sse.respond(steps))
+    body = aiter(await sse.respond(directory.begin(steps)))
     await anext(body)
     await anext(body)
     reading = asyncio.ensure_future(anext(body))
@@ -174,25 +232,14 @@ async def test_a_client_that_stops_reading_closes_the_stream() -> None:
     reading.cancel()
     with pytest.raises(asyncio.CancelledError):
         await reading
-    assert steps.closed == 1
+    await until(lambda: steps.closed)
 
 
-async def test_a_slow_reader_holds_the_provider_back() -> None:
-    taken = 0
-
-    class Endless(Steps):
-        async def _run(self) -> AsyncIterator[Event]:
-            nonlocal taken
-            while True:
-                taken += 1
-                yield events.TextDelta("t", "x")
-
-    body = aiter(await sse.respond(Endless()))
-    await anext(body)
-    for _ in range(1000):
-        await asyncio.sleep(0)
-    assert taken <= sse.WINDOW + 3
-    await body.aclose()  # type: ignore[attr-defined]
+async def test_a_response_that_nobody_reads_closes_the_stream() -> None:
+    steps = Steps(events.Start("m"), asyncio.Event())
+    response = await sse.respond(directory.begin(steps))
+    await asyncio.to_thread(response.close)
+    await until(lambda: steps.closed)
 
 
 def test_every_event_encodes_under_the_names_of_the_protocol() -> None:
@@ -204,28 +251,42 @@ def test_every_event_encodes_under_the_names_of_the_protocol() -> None:
         "tool_name": "n",
         "input_text_delta": "{",
         "input": {"a_b": 1},
+        "data": {"a_b": 1},
+        "provider_metadata": {"vendor": {"signed_by": 1}},
     }
     encoded = {}
     for kind in events.Event.__subclasses__():
         if kind.type not in {"finish", "error"}:
             event = kind(**{field.name: sample[field.name] for field in dataclasses.fields(kind)})
-            encoded[kind.type] = set(json.loads(sse.encode(event).removeprefix(b"data: "))) - {"type"}
+            encoded[kind.type] = set(json.loads(encode(event, "-"))) - {"type"}
     assert encoded == {
         "start": {"messageId"},
+        "start-step": set(),
+        "finish-step": set(),
         "text-start": {"id"},
         "text-delta": {"id", "delta"},
         "text-end": {"id"},
         "reasoning-start": {"id"},
         "reasoning-delta": {"id", "delta"},
-        "reasoning-end": {"id"},
+        "reasoning-end": {"id", "providerMetadata"},
         "tool-input-start": {"toolCallId", "toolName"},
         "tool-input-delta": {"toolCallId", "inputTextDelta"},
         "tool-input-available": {"toolCallId", "toolName", "input"},
+        "data-object": {"id", "data"},
         "abort": set(),
     }
 
 
+def test_reasoning_without_metadata_ends_without_it() -> None:
+    """The AI SDK takes no ``null`` there."""
+    assert json.loads(encode(events.ReasoningEnd("r"), "-")) == {"type": "reasoning-end", "id": "r"}
+
+
 def test_line_breaks_in_text_cannot_end_an_event() -> None:
-    encoded = sse.encode(events.TextDelta("t", "a\n\ndata: {}\r\n\u2028"))
-    assert encoded.count(b"\n") == 2
-    assert b"\r" not in encoded
+    encoded = encode(events.TextDelta("t", "a\n\ndata: {}\r\n\u2028"), "-")
+    assert not {"\n", "\r"} & set(encoded)
+
+
+def test_an_error_has_the_whole_error() -> None:
+    told = json.loads(encode(events.Error(UpstreamError("No.")), "r-1"))
+    assert told == {"type": "error", "errorText": "No.", **UpstreamError("No.").envelope("r-1")}

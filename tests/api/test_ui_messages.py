@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import base64
 from typing import Any
+from urllib.parse import quote_from_bytes
 
 import pytest
 
@@ -8,6 +10,7 @@ from ai_models.api.ui_messages import to_request
 from ai_models.exceptions import InvalidRequest
 from ai_models.serialization import validate
 from ai_models.types import TextRequest
+from tests.samples import PNG
 
 
 def messages(*sent: dict[str, Any]) -> Any:
@@ -51,6 +54,13 @@ def test_what_use_chat_sends_becomes_messages() -> None:
     }
 
 
+def test_what_a_vendor_wants_back_with_its_reasoning_is_kept() -> None:
+    metadata = {"anthropic": {"signature": "c2ln", "redactedData": "aGlkZGVu"}}
+    part = {"type": "reasoning", "text": "", "state": "done", "providerMetadata": metadata}
+    (message,) = messages({"id": "m", "role": "assistant", "parts": [part]})
+    assert message["content"] == [{"type": "reasoning", "text": "", "provider_metadata": metadata}]
+
+
 def test_messages_in_the_services_own_form_pass_unchanged() -> None:
     assert messages({"role": "user", "content": "Hello"}) == [{"role": "user", "content": "Hello"}]
 
@@ -63,12 +73,12 @@ def test_a_system_message_becomes_one_text() -> None:
 @pytest.mark.parametrize(
     ("url", "part"),
     [
-        ("data:image/png;base64,aGk=", {"data": "aGk="}),
-        ("data:text/plain,a%20b", {"data": "YSBi"}),
+        (f"data:image/png;base64,{base64.b64encode(PNG).decode()}", {"data": PNG}),
+        ("data:image/png," + quote_from_bytes(PNG), {"data": PNG}),
         ("https://example.org/a.png", {"url": "https://example.org/a.png"}),
     ],
 )
-def test_a_file_is_taken_from_its_data_url_or_left_to_the_provider(url: str, part: dict[str, str]) -> None:
+def test_a_file_is_taken_from_its_data_url_or_left_to_the_provider(url: str, part: dict[str, Any]) -> None:
     file = {"type": "file", "mediaType": "image/png", "filename": "a.png", "url": url}
     turned = messages({"role": "user", "parts": [file]})
     assert turned[0]["content"] == [{"type": "file", "media_type": "image/png", "filename": "a.png", **part}]

@@ -4,7 +4,7 @@ import pytest
 
 from ai_models.capabilities import Capability
 from ai_models.exceptions import CapabilityNotEnabled, InvalidRequest, ProviderNotFound
-from ai_models.resolution import parse_capability, resolve
+from ai_models.resolution import name_for_objects, parse_capability, resolve
 from ai_models.snapshot import CapabilityFacts
 from tests.policy.facts import TEXT, instance, snapshot
 
@@ -66,6 +66,27 @@ def test_aliases_without_a_default_model_leave_the_choice_to_the_request() -> No
     with pytest.raises(CapabilityNotEnabled) as caught:
         target.require_model()
     assert caught.value.config_path == "ai.providers.main.defaultModels.text-generation"
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "expected"),
+    [
+        ("main", "fast", "small-1"),
+        (None, "fast", "small-1"),
+        ("main", "both", "both"),
+        ("main", "big-1", "big-1"),
+        ("main", "unknown", "unknown"),
+        ("nobody", "fast", "fast"),
+    ],
+)
+def test_an_alias_for_text_is_asked_for_objects_by_what_it_means(provider: str | None, model: str, expected: str) -> None:
+    capabilities = {
+        TEXT: CapabilityFacts("big-1", {"fast": "small-1", "both": "small-2"}, True),
+        Capability.STRUCTURED_OUTPUT: CapabilityFacts("big-1", {"both": "small-3"}, True),
+    }
+    found = snapshot(instance("main", capabilities=capabilities))
+    assert name_for_objects(found, provider, model) == expected
+    assert name_for_objects(snapshot(found.instances["main"], default=None), None, model) == model
 
 
 def test_a_capability_is_named_as_in_the_configuration() -> None:

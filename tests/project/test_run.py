@@ -10,9 +10,10 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,37 @@ def test_the_second_start_keeps_the_administrator_and_prints_a_call_that_works(m
     with running(machine) as printed:
         assert any("user boss (it was there already" in line for line in printed)
         assert follow(printed[-1])["text"]
+
+
+def children(parent: int, word: str) -> list[int]:
+    """The processes that a process started, and that have a word in their command."""
+    found = []
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            started_by = int(status.read_text().rpartition(")")[2].split()[1])
+            if started_by == parent and word in (status.parent / "cmdline").read_text():
+                found.append(int(status.parent.name))
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc").exists(), reason="processes are found in /proc")
+def test_a_worker_runs_beside_the_server_is_started_again_and_ends_with_it(machine: dict[str, str]) -> None:
+    with running(machine):
+        (server,) = children(os.getpid(), "project.run")
+        first = one_child(server)
+        os.kill(first, signal.SIGKILL)
+        second = one_child(server, other_than=first)
+    assert not Path(f"/proc/{second}").exists()
+
+
+def one_child(server: int, other_than: int | None = None) -> int:
+    """The server's worker, once there is one."""
+    deadline = time.monotonic() + RUN_SECONDS
+    while not (found := [worker for worker in children(server, "ai_worker") if worker != other_than]):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    (worker,) = found
+    return worker
 
 
 def test_keys_are_written_once_for_the_owner_alone(tmp_path: Path) -> None:
