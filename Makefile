@@ -15,7 +15,7 @@ run: $(INSTALLED)
 	@exec $(BIN)/python -m project.run
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest --numprocesses auto
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 # The suite again: on PostgreSQL, and with the other supported Django, where the machine has them.
 matrix: $(INSTALLED)

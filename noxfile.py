@@ -14,7 +14,7 @@ POSTGRES_URL = os.environ.get("DATABASE_URL", "postgres://postgres@127.0.0.1:543
 
 # What speaks to providers has nothing to do with Django, and neither have the clients in JavaScript.
 ELSEWHERE = ("--ignore=tests/upstreams", "--ignore=tests/families", "--ignore=tests/javascript", "--ignore=tests/browser")
-PARALLEL = ("--numprocesses", "auto")
+PARALLEL = ("--numprocesses", "auto", "--dist", "worksteal")
 STORED = (
     "tests/state",
     "tests/commands",

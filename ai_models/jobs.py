@@ -194,8 +194,11 @@ class Claim:
         return bool(held.update(leased_until=_lease_end()))
 
     def submitting(self) -> bool:
-        """Note that the provider is about to be asked, so that a crash counts as an attempt. False as in :meth:`settle`."""
-        return bool(self._unchanged().update(submissions=F("submissions") + 1))
+        """Note that the provider is about to be asked, so that a crash counts as an attempt. False as in :meth:`settle`.
+
+        The lease starts anew: what the preparation took is not missing while the provider thinks.
+        """
+        return bool(self._unchanged().update(submissions=F("submissions") + 1, leased_until=_lease_end()))
 
     def settle(self, due_at: datetime | None, **changes: Any) -> bool:
         """Store what the step brought, and give the job back.

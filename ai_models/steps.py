@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import logging
 import tempfile
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -51,6 +52,9 @@ MOST_CANCELLATIONS: Final = 5
 
 ASK_SECONDS: Final = 30.0
 """How long a provider may take to tell how far it is. Other jobs of the worker wait meanwhile."""
+
+SETTLE_PAUSE: Final = 1.0
+"""Seconds between attempts to store what a step brought, while the database does not answer."""
 
 _GROWTH = 10
 _SIGNATURE_BYTES = 8192
@@ -93,7 +97,7 @@ async def _advance(identity: str) -> float | None:
         await _lost(claim, None)
         return None
     due_at = None if settled.seconds is None else timezone.now() + timedelta(seconds=settled.seconds)
-    if not await in_database(_settle)(claim, due_at, settled.changes):
+    if not await _settle(claim, due_at, settled.changes):
         await _lost(claim, settled.changes.get("reference"))
         return None
     if settled.changes.get("status") == "failed":
@@ -101,7 +105,23 @@ async def _advance(identity: str) -> float | None:
     return None if taskqueue.defers() else settled.seconds
 
 
-def _settle(claim: Claim, due_at: datetime | None, changes: Mapping[str, Any]) -> bool:
+async def _settle(claim: Claim, due_at: datetime | None, changes: Mapping[str, Any]) -> bool:
+    """Store what a step brought, again while the lease may hold: what the provider accepted was paid for, and must be known.
+
+    Raises:
+        NotReady: the database did not answer all that time.
+    """
+    deadline = time.monotonic() + jobs.LEASE_SECONDS
+    while True:
+        try:
+            return await in_database(_store)(claim, due_at, changes)
+        except NotReady:
+            if time.monotonic() > deadline:
+                raise
+        await asyncio.sleep(SETTLE_PAUSE)
+
+
+def _store(claim: Claim, due_at: datetime | None, changes: Mapping[str, Any]) -> bool:
     with transaction.atomic():
         stored = claim.settle(due_at, **changes)
         if stored and due_at is not None and taskqueue.defers():

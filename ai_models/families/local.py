@@ -256,6 +256,7 @@ class Local(OpenAIProtocol):
             parameters.n_ctx = self.connection.options["contextSize"] * _SLOTS
             parameters.hostnames, parameters.port, parameters.api_keys = ["127.0.0.1"], 0, [key]
             parameters.ui = parameters.endpoint_slots = parameters.endpoint_props = parameters.warmup = False
+            parameters.endpoint_metrics = True
             parameters.verbosity = -1
             # Threads that wait sleep: spinning, they would take the processor from the rest of this process.
             parameters.cpuparams.poll = parameters.cpuparams_batch.poll = 0
@@ -263,6 +264,8 @@ class Local(OpenAIProtocol):
                 server = xllamacpp.Server(parameters)
             except RuntimeError:
                 raise NotReady("The local model cannot be loaded. Check modelPath.", retryable=False, remedy="admin") from None
+            # Its loop answers, so it runs. llama.cpp forgets a stop that comes earlier, and the process would wait for ever.
+            server.handle_metrics()
             self.transport = OpenAITransport(
                 f"{server.listening_address}/v1",
                 headers={"authorization": f"Bearer {key}"},

@@ -11,7 +11,8 @@ from ai_models import service
 from ai_models.exceptions import UnsupportedFunctionality
 from ai_models.types import InputTokenDetails, ReasoningContent, TextContent, ToolCall, Usage
 from tests.families.contract import FamilyContract, ServerSentEvents
-from tests.families.contract.base import CANARY, TOOL, Vendor, at, finish_of, streamed, text_failure
+from tests.families.contract.answers import Answers
+from tests.families.contract.base import CANARY, TOOL, Contract, Vendor, at, finish_of, streamed, text_failure
 from tests.families.contract.conversations import NAMED, URL, encoded
 from tests.samples import PDF, PNG, TEXT
 from tests.upstreams import anthropic, faults
@@ -22,8 +23,8 @@ from tests.upstreams.server import Upstream
 pytestmark = pytest.mark.usefixtures("warm_litellm")
 
 
-class TestAnthropic(FamilyContract, ServerSentEvents):
-    """The Messages API."""
+class MessagesAPI(Contract):
+    """The API's names and forms."""
 
     vendor: ClassVar[Vendor] = anthropic
     declaration: ClassVar[dict[str, Any]] = {"type": "anthropic", "apiKey": f"key-{CANARY}"}
@@ -112,6 +113,10 @@ class TestAnthropic(FamilyContract, ServerSentEvents):
         assert request.headers["x-api-key"] == f"key-{CANARY}"
         assert request.headers["anthropic-version"] == "2023-06-01"
         assert "authorization" not in request.headers
+
+
+class TestAnthropic(MessagesAPI, FamilyContract, ServerSentEvents):
+    """The whole contract, and what is Anthropic's own."""
 
     async def test_a_base_url_may_leave_v1_out(self, upstream: Upstream, reconfigure: Any) -> None:
         await reconfigure(baseURL=f"{upstream.url}/front")
@@ -204,8 +209,8 @@ class TestAnthropic(FamilyContract, ServerSentEvents):
         assert "anthropic-beta" not in upstream.request.headers
 
 
-class TestAnthropicWithoutSchemaMode(TestAnthropic):
-    """A model that answers with an object by calling a tool."""
+class TestAnthropicWithoutSchemaMode(MessagesAPI, Answers):
+    """A model that answers with an object by calling a tool; only its answers differ."""
 
     structured_model = "claude-3-haiku-20240307"
     structured_by_tool = True

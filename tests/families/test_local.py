@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -169,6 +172,35 @@ async def test_its_server_starts_with_the_first_call_and_stops_on_aclose() -> No
         "a new call starts it again"
     )
     await family.aclose()
+
+
+STARTED_AND_STOPPED = """
+import asyncio, os
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+from ai_models.families.local import Local
+from ai_models.testing.conformance import connection
+
+async def main():
+    family = Local(connection(Local, {"contextSize": 256}))
+    await family.warm_up()
+    await family.aclose()
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="processes cannot be put on one processor")
+def test_its_server_can_be_stopped_as_soon_as_it_started() -> None:
+    """Several processes on one processor, so that the thread that is to be stopped has hardly run yet."""
+    command = [sys.executable, "-c", f"import django; django.setup(){STARTED_AND_STOPPED}"]
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "tests.settings"}
+    processes = [subprocess.Popen(command, env=environment) for _ in range(4)]
+    try:
+        assert [process.wait(60) for process in processes] == [0] * len(processes)
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
 
 
 async def test_its_server_answers_nobody_else() -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
-from django.db import transaction
+from django.db import OperationalError, transaction
 from django_tasks_db.models import DBTaskResult
 from pytest_django import Settings
 
@@ -388,6 +389,28 @@ def test_a_worker_that_was_taken_for_dead_calls_off_what_it_asked_for(studio: ty
     assert other[0] is not None
     assert studio.cancelled == [{"id": "op-1"}]
     assert row(job).reference is None
+
+
+@pytest.mark.parametrize("done", range(4))
+def test_a_database_that_goes_away_for_a_while_forgets_nothing_of_a_step(
+    studio: type[Studio], monkeypatch: pytest.MonkeyPatch, done: int
+) -> None:
+    settle, failures = jobs.Claim.settle, 2
+
+    def away(*args: Any, **kwargs: Any) -> bool:
+        nonlocal failures
+        failures -= 1
+        if failures >= 0:
+            raise OperationalError("canary")
+        return settle(*args, **kwargs)
+
+    monkeypatch.setattr(steps, "SETTLE_PAUSE", 0.01)
+    job = ai_models.generate_video("A cat")
+    work(done)
+    monkeypatch.setattr(jobs.Claim, "settle", away)
+    assert finish(job).status == "completed"
+    assert failures < 0
+    assert len(studio.asked) == 1
 
 
 def test_a_task_too_many_does_nothing(studio: type[Studio]) -> None:

@@ -1,6 +1,7 @@
 """A worker process for tests: ``python -m tests.videos.worker``. It knows the scripted family and hurries.
 
-``WORKER_DIES`` names a point at which the process ends itself, as ``kill -9`` does; ``FILES_DIR`` is where videos are kept.
+``WORKER_DIES`` names a point at which the process ends itself, as ``kill -9`` does; ``FILES_DIR`` is where videos are kept;
+``LEASE_SECONDS`` is how soon a silent worker is taken for dead.
 """
 
 from __future__ import annotations
@@ -13,8 +14,6 @@ from typing import Any
 import django
 from django.conf import settings
 from django.core.management import call_command
-
-LEASE_SECONDS = 1.0
 
 
 def die(*_: Any) -> None:
@@ -43,7 +42,7 @@ def main() -> None:
     from ai_models import storage as files
     from ai_models.management.commands import ai_worker
 
-    jobs.LEASE_SECONDS = jobs.OVERDUE_SECONDS = LEASE_SECONDS
+    jobs.LEASE_SECONDS = jobs.OVERDUE_SECONDS = float(os.environ["LEASE_SECONDS"])
     ai_worker.SWEEP_SECONDS, ai_worker.IDLE_SECONDS = 0.2, 0.02
     points: dict[str, Callable[[], None]] = {
         "": lambda: None,

@@ -101,7 +101,7 @@ class Streams(Contract):
     async def test_the_whole_call_has_a_limit_too(self, upstream: Upstream) -> None:
         good = self.vendor.stream(*["Hello"] * 200)
         upstream.always(replace(good, pieces=tuple(step for piece in good.pieces for step in (piece, Wait(0.05)))))
-        error, text = await failure_of(streamed(timeout={"total": 3.0}))
+        error, text = await failure_of(streamed(timeout={"total": 1.5}))
         assert error.code == "upstream_timeout"
         assert text.startswith("Hello")
         assert await upstream.await_closed()
