@@ -12,8 +12,9 @@ import psycopg
 
 POSTGRES_URL = os.environ.get("DATABASE_URL", "postgres://postgres@127.0.0.1:5432/postgres")
 
-# What speaks to providers has nothing to do with Django, and neither have the clients in JavaScript.
-ELSEWHERE = ("--ignore=tests/upstreams", "--ignore=tests/families", "--ignore=tests/javascript", "--ignore=tests/browser")
+# What speaks to providers has nothing to do with Django, and neither have other runtimes and the clients in JavaScript.
+NOT_OF_DJANGO = ("browser", "config", "families", "integrations", "javascript", "transports", "upstreams")
+ELSEWHERE = tuple(f"--ignore=tests/{folder}" for folder in NOT_OF_DJANGO)
 PARALLEL = ("--numprocesses", "auto", "--dist", "worksteal")
 STORED = (
     "tests/state",
@@ -21,7 +22,8 @@ STORED = (
     "tests/service",
     "tests/videos",
     "tests/api",
-    "tests/websocket",
+    "tests/websocket/test_handshake.py",
+    "tests/websocket/test_streams.py",
     "tests/test_leaks.py",
 )
 
