@@ -5,15 +5,13 @@ https://ai.google.dev/gemini-api/docs/imagen, .../image-generation, .../speech-g
 
 from __future__ import annotations
 
-import io
 import re
-import wave
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ai_models import media
 from ai_models.exceptions import AIModelsError, ContentPolicyViolation, InvalidRequest, UpstreamInvalidResponse
-from ai_models.transports import chat_answers, encoded, faults, http
+from ai_models.transports import chat_answers, encoded, faults, http, sound
 from ai_models.types import (
     GeneratedFile,
     ImageRequest,
@@ -174,9 +172,9 @@ def speech(payload: Mapping[str, Any], *, wav: bool) -> SpeechResult:
         return SpeechResult(audio=GeneratedFile(bytes=data, media_type=found), response=_response(payload))
     told = _RATE.search(declared)
     rate = int(told[1]) if told else _USUAL_RATE
-    sound, kind = (_wav(data, rate), "audio/wav") if wav else (data, "audio/pcm")
+    audio, kind = (sound.wav(data, rate), "audio/wav") if wav else (data, "audio/pcm")
     return SpeechResult(
-        audio=GeneratedFile(bytes=sound, media_type=kind),
+        audio=GeneratedFile(bytes=audio, media_type=kind),
         response=_response(payload),
         provider_metadata={"google": {"sample_rate": rate}},
     )
@@ -283,16 +281,6 @@ def _mappings(value: object) -> Iterator[Mapping[str, Any]]:
 
 def _response(payload: Mapping[str, Any]) -> ResponseInfo:
     return chat_answers.response_info({"id": payload.get("responseId"), "model": payload.get("modelVersion")})
-
-
-def _wav(samples: bytes, rate: int) -> bytes:
-    file = io.BytesIO()
-    with wave.open(file, "wb") as recording:
-        recording.setnchannels(1)
-        recording.setsampwidth(2)
-        recording.setframerate(rate)
-        recording.writeframes(samples)
-    return file.getvalue()
 
 
 def _withheld(count: int, what: str) -> tuple[Warning, ...]:

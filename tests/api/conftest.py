@@ -96,6 +96,24 @@ def bearer(user: User) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
+def head(path: str, user: User, *headers: str, content_type: str = "application/json", base: str = BASE) -> bytes:
+    """The head of a POST; the body is the caller's affair."""
+    lines = [
+        f"POST {base}/{path} HTTP/1.1",
+        "Host: localhost",
+        f"Content-Type: {content_type}",
+        f"Authorization: {bearer(user)['Authorization']}",
+        *headers,
+    ]
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+def request(path: str, user: User, body: dict[str, Any], base: str = BASE) -> bytes:
+    """A POST with its body."""
+    encoded = json.dumps(body).encode()
+    return head(path, user, f"Content-Length: {len(encoded)}", base=base) + encoded
+
+
 class Api:
     """A Django test client that speaks JSON to the API."""
 

@@ -22,7 +22,7 @@ from pytest_django import Settings
 from ai_models import asgi
 from ai_models.models import ProviderInstance
 from tests import samples
-from tests.api.conftest import BASE, LiveServer, bearer, parse, read_all, serving
+from tests.api.conftest import BASE, LiveServer, bearer, head, parse, read_all, request, serving
 from tests.api.scripted import Scripted
 
 LIMIT = 100_000
@@ -34,23 +34,6 @@ def server(provider: ProviderInstance, http: str, settings: Settings) -> Iterato
     settings.AI_MODELS = {**settings.AI_MODELS, "MAX_REQUEST_BYTES": LIMIT, "MAX_UPLOAD_BYTES": 20 * LIMIT}
     with serving(asgi.serve(get_asgi_application(), body_seconds=0.5), http) as running:
         yield running
-
-
-def head(path: str, user: User, *headers: str, content_type: str = "application/json") -> bytes:
-    """The head of a POST; the body is the caller's affair."""
-    lines = [
-        f"POST {BASE}/{path} HTTP/1.1",
-        "Host: localhost",
-        f"Content-Type: {content_type}",
-        f"Authorization: {bearer(user)['Authorization']}",
-        *headers,
-    ]
-    return "\r\n".join([*lines, "", ""]).encode()
-
-
-def request(path: str, user: User, body: dict[str, str]) -> bytes:
-    encoded = json.dumps(body).encode()
-    return head(path, user, f"Content-Length: {len(encoded)}") + encoded
 
 
 def code(response: httpx.Response) -> tuple[int, str]:

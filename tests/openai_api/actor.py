@@ -42,6 +42,13 @@ USAGE = Usage(
     output_token_details=OutputTokenDetails(reasoning=3),
 )
 DONE = Chunk(finish_reason="stop", raw_finish_reason="end", usage=USAGE)
+REASONED = [
+    Chunk(reasoning="Let me "),
+    Chunk(reasoning="see."),
+    Chunk(reasoning_metadata={"actor": {"signature": "s1"}}),
+    Chunk(text="Yes"),
+    DONE,
+]
 CALLS = [
     Chunk(tool_calls=(ToolCallDelta(index=0, id="call_1", name="weather", arguments='{"city":'),)),
     Chunk(tool_calls=(ToolCallDelta(index=0, arguments=' "Oslo"}'), ToolCallDelta(index=1, id="call_2", name="now"))),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import httpx
@@ -16,6 +17,7 @@ from ai_models import asgi
 from ai_models.capabilities import Capability
 from ai_models.models import ProviderCapability, ProviderInstance
 from ai_models.types import Chunk
+from tests.api import conftest
 from tests.api.conftest import (  # noqa: F401  (fixtures)
     LiveServer,
     _scripted_family,
@@ -31,6 +33,8 @@ from tests.api.conftest import (  # noqa: F401  (fixtures)
 from tests.openai_api.actor import DONE, TRANSCRIPT, Actor
 
 BASE = "/api/ai/openai/v1"
+head = partial(conftest.head, base=BASE)
+request = partial(conftest.request, base=BASE)
 
 
 @pytest.fixture(autouse=True)

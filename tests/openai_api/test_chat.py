@@ -13,7 +13,7 @@ from ai_models.models import ProviderInstance
 from ai_models.types import Chunk, InputTokenDetails, ToolCallDelta, Usage
 from tests import samples
 from tests.api.scripted import Scripted
-from tests.openai_api.actor import CALLS, DONE, Actor
+from tests.openai_api.actor import CALLS, DONE, REASONED, Actor
 from tests.openai_api.conftest import HELLO, Facade, error_of
 
 SCHEMA = {"type": "object", "properties": {"age": {"type": "integer"}}, "required": ["age"], "additionalProperties": False}
@@ -114,13 +114,7 @@ def test_a_finish_reason_that_openai_does_not_have_is_warned_of(facade: Facade, 
 
 
 def test_reasoning_is_told_and_goes_back_as_it_came(facade: Facade) -> None:
-    Actor.script = [
-        Chunk(reasoning="Let me "),
-        Chunk(reasoning="see."),
-        Chunk(reasoning_metadata={"actor": {"signature": "s1"}}),
-        Chunk(text="Yes"),
-        DONE,
-    ]
+    Actor.script = REASONED
     message = answer(facade)["choices"][0]["message"]
     assert message["content"] == "Yes"
     assert message["reasoning_content"] == "Let me see."

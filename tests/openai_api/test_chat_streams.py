@@ -11,7 +11,7 @@ from ai_models.exceptions import UpstreamError, UpstreamRateLimited
 from ai_models.types import Chunk, ToolCallDelta
 from tests.api.conftest import LiveServer, MakeUser
 from tests.api.scripted import CANARY, WORDS, Scripted
-from tests.openai_api.actor import CALLS, DONE, Actor
+from tests.openai_api.actor import CALLS, DONE, REASONED, Actor
 from tests.openai_api.conftest import Facade, chunks, error_of, stream
 from tests.openai_api.test_chat import AGE, WEATHER
 
@@ -109,13 +109,7 @@ def test_tool_calls_are_told_in_pieces(server: LiveServer, user: User) -> None:
 
 
 def test_reasoning_is_told_in_pieces_and_then_as_its_vendor_wants_it_back(server: LiveServer, user: User) -> None:
-    Actor.script = [
-        Chunk(reasoning="Let me "),
-        Chunk(reasoning="see."),
-        Chunk(reasoning_metadata={"actor": {"signature": "s1"}}),
-        Chunk(text="Yes"),
-        DONE,
-    ]
+    Actor.script = REASONED
     role, first, second, block, text, _ = deltas(server, user)
     assert role == {"role": "assistant", "content": None, "refusal": None}
     assert (first, second) == ({"reasoning_content": "Let me "}, {"reasoning_content": "see."})

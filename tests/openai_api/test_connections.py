@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import socket
 import time
 from collections.abc import AsyncIterator
@@ -23,22 +22,9 @@ from ai_models.openai_api.errors import Told
 from ai_models.types import TextResult
 from tests.api.conftest import LiveServer, bearer
 from tests.api.scripted import CANARY, Scripted
-from tests.openai_api.conftest import BASE, HELLO, chunks
+from tests.openai_api.conftest import BASE, HELLO, chunks, request
 from tests.polling import until
 from tests.service.steps import Endless, Steps
-
-
-def request(user: User, path: str, body: dict[str, Any]) -> bytes:
-    encoded = json.dumps(body).encode()
-    lines = [
-        f"POST {BASE}/{path} HTTP/1.1",
-        "Host: localhost",
-        "Content-Type: application/json",
-        f"Content-Length: {len(encoded)}",
-        f"Authorization: {bearer(user)['Authorization']}",
-    ]
-    return "\r\n".join([*lines, "", ""]).encode() + encoded
-
 
 CHAT = {"messages": HELLO}
 STREAM = {**CHAT, "stream": True}
@@ -60,7 +46,7 @@ def test_a_client_that_leaves_ends_the_upstream_call_within_a_second(
     server: LiveServer, user: User, path: str, body: dict[str, Any], model: str, first: bytes, leave: str
 ) -> None:
     client = server.connect()
-    client.sendall(request(user, path, {"model": f"main/{model}", **body}))
+    client.sendall(request(path, user, {"model": f"main/{model}", **body}))
     received = b""
     while first not in received:
         received += client.recv(65536)
@@ -77,7 +63,7 @@ def test_a_client_that_leaves_ends_the_upstream_call_within_a_second(
 
 async def test_a_client_that_does_not_read_pauses_its_provider(server: LiveServer, user: User) -> None:
     with await asyncio.to_thread(server.connect) as client:
-        client.sendall(await asyncio.to_thread(request, user, "chat/completions", {"model": "main/floods", **STREAM}))
+        client.sendall(await asyncio.to_thread(request, "chat/completions", user, {"model": "main/floods", **STREAM}))
         await asyncio.to_thread(Scripted.calling.wait, 10)
         seen = -1
 

@@ -23,7 +23,7 @@ from ai_models.types import Chunk
 from tests.api.conftest import LiveServer, MakeUser, bearer, parse, read_all, serving
 from tests.api.scripted import CANARY, Scripted
 from tests.openai_api.actor import DONE, Actor
-from tests.openai_api.conftest import BASE, HELLO, Facade, error_of
+from tests.openai_api.conftest import BASE, HELLO, Facade, error_of, head
 from tests.openai_api.test_chat import AGE
 
 LIMIT = 100_000
@@ -271,32 +271,21 @@ def strict(stage: ProviderInstance, http: str, settings: Settings) -> Iterator[L
         yield running
 
 
-def head(user: User, *headers: str, path: str = f"{BASE}/chat/completions", content_type: str = "application/json") -> bytes:
-    lines = [
-        f"POST {path} HTTP/1.1",
-        "Host: localhost",
-        f"Content-Type: {content_type}",
-        f"Authorization: {bearer(user)['Authorization']}",
-        *headers,
-    ]
-    return "\r\n".join([*lines, "", ""]).encode()
-
-
 def test_a_body_that_is_too_large_is_told(strict: LiveServer, user: User) -> None:
-    response = strict.exchange(head(user, f"Content-Length: {LIMIT + 1}"))
+    response = strict.exchange(head("chat/completions", user, f"Content-Length: {LIMIT + 1}"))
     error = error_of(response)
     assert (response.status_code, error["code"], error["type"]) == (413, "payload_too_large", "invalid_request_error")
 
 
 def test_a_form_that_is_too_large_is_told(strict: LiveServer, user: User) -> None:
     form = "multipart/form-data; boundary=x"
-    sent = head(user, f"Content-Length: {2 * LIMIT + 1}", path=f"{BASE}/audio/transcriptions", content_type=form)
+    sent = head("audio/transcriptions", user, f"Content-Length: {2 * LIMIT + 1}", content_type=form)
     assert error_of(strict.exchange(sent))["code"] == "payload_too_large"
 
 
 def test_a_chunked_body_that_is_too_large_is_told(strict: LiveServer, user: User) -> None:
     with strict.connect() as connection:
-        connection.sendall(head(user, "Transfer-Encoding: chunked"))
+        connection.sendall(head("chat/completions", user, "Transfer-Encoding: chunked"))
         for _ in range(LIMIT // 10_000 + 1):
             connection.sendall(b"%x\r\n%b\r\n" % (10_000, b"x" * 10_000))
         assert error_of(parse(read_all(connection)))["code"] == "payload_too_large"
@@ -304,7 +293,7 @@ def test_a_chunked_body_that_is_too_large_is_told(strict: LiveServer, user: User
 
 def test_a_body_that_drips_is_told_and_may_be_sent_again(strict: LiveServer, user: User) -> None:
     with strict.connect() as connection:
-        connection.sendall(head(user, "Content-Length: 1000") + b'{"model": ')
+        connection.sendall(head("chat/completions", user, "Content-Length: 1000") + b'{"model": ')
         response = parse(read_all(connection))
     error = error_of(response)
     assert (response.status_code, error["code"], error["type"]) == (408, "invalid_request", "invalid_request_error")
@@ -312,12 +301,14 @@ def test_a_body_that_drips_is_told_and_may_be_sent_again(strict: LiveServer, use
 
 
 def test_a_content_type_that_cannot_be_read_is_told(strict: LiveServer, user: User) -> None:
-    response = strict.exchange(head(user, "Content-Length: 2", content_type="application/json; charset*=nope''x") + b"{}")
+    response = strict.exchange(
+        head("chat/completions", user, "Content-Length: 2", content_type="application/json; charset*=nope''x") + b"{}"
+    )
     assert (response.status_code, error_of(response)["code"]) == (400, "invalid_request")
 
 
 def test_the_rest_api_keeps_its_own_shape(strict: LiveServer, user: User) -> None:
-    response = strict.exchange(head(user, f"Content-Length: {LIMIT + 1}", path="/api/ai/v1/embed"))
+    response = strict.exchange(head("embed", user, f"Content-Length: {LIMIT + 1}", base="/api/ai/v1"))
     assert response.json()["error"].keys() == {"code", "message", "retryable", "remedy", "requestId"}
     assert "x-should-retry" not in response.headers
 

@@ -7,9 +7,7 @@ https://github.com/espeak-ng/espeak-ng/blob/master/src/include/espeak-ng/speak_l
 from __future__ import annotations
 
 import ctypes
-import io
 import os
-import wave
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from typing import Any
 from ai_models.exceptions import InvalidRequest, NotReady, PayloadTooLarge
 from ai_models.transports.engines.child import serve
 from ai_models.transports.engines.voices import Voice, Voices
+from ai_models.transports.sound import wav
 
 WORDS_PER_MINUTE = 175
 SLOWEST, FASTEST = 80, 700
@@ -151,18 +150,8 @@ def speak(request: Mapping[str, Any], _: bytes) -> tuple[Mapping[str, Any], byte
         raise InvalidRequest("text: there is nothing in it that can be spoken")
     if wanted < SLOWEST:
         ignored = (*ignored, "speed")
-    sound = bytes(samples) if request["format"] == "pcm" else _wav(samples, engine.rate)
+    sound = bytes(samples) if request["format"] == "pcm" else wav(samples, engine.rate)
     return {"voice": voice, "rate": engine.rate, "ignored": ignored}, sound
-
-
-def _wav(samples: bytearray, rate: int) -> bytes:
-    file = io.BytesIO()
-    with wave.open(file, "wb") as recording:
-        recording.setnchannels(1)
-        recording.setsampwidth(2)
-        recording.setframerate(rate)
-        recording.writeframes(samples)
-    return file.getvalue()
 
 
 if __name__ == "__main__":
