@@ -9,7 +9,7 @@ from typing import Any
 
 from ai_models import events
 from ai_models.events import Event
-from ai_models.objects import Schema, partial
+from ai_models.objects import Schema, partial, whole
 from ai_models.transports import chat_answers
 from ai_models.types import (
     Chunk,
@@ -180,7 +180,8 @@ class ObjectAssembler(Assembler):
         yield from self._close_block()
         result = self._schema.read(super().result())
         self._object = result.object
-        yield from self._partial(partial(result.text))
+        if not result.tool_calls:
+            yield from self._partial(whole(result.text))
         yield from self._end(result)
 
     def result(self) -> ObjectResult:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic_core import from_json
@@ -41,6 +42,23 @@ def clean(text: str) -> str:
     if text.isascii() and "\0" not in text:
         return text
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").replace("\0", "\ufffd")
+
+
+def is_carriable(value: Any) -> bool:
+    """Whether every text in a JSON value can be encoded: UTF-8 has nothing for half a surrogate pair."""
+    if isinstance(value, str):
+        return value.isascii() or _encodes(value)
+    if isinstance(value, Mapping):
+        return all(is_carriable(key) and is_carriable(item) for key, item in value.items())
+    return not isinstance(value, list | tuple) or all(map(is_carriable, value))
+
+
+def _encodes(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _plain(value: Any, depth: int, lenient: bool) -> Any:

@@ -73,14 +73,22 @@ class Schema:
         """
         if result.tool_calls:
             return ObjectResult.of(result, None)
-        text = _unfenced(result.text)
         try:
-            value = jsontext.loads(text)
+            value = whole(result.text)
         except ValueError:
             cut = result.finish_reason == "length"
             message = f"The model's answer is not JSON.{' It was cut off at the output limit.' if cut else ''}"
             raise NoObjectGenerated(message, text=result.text, retryable=not cut) from None
-        return ObjectResult.of(result, self.validator.validate(value, text))
+        return ObjectResult.of(result, self.validator.validate(value, _unfenced(result.text)))
+
+
+def whole(text: str) -> Any:
+    """The JSON in a text that is complete.
+
+    Raises:
+        ValueError: it is none.
+    """
+    return jsontext.loads(_unfenced(text))
 
 
 def partial(text: str) -> Any:

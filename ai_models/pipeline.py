@@ -8,7 +8,7 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar, cast
 
-from ai_models import calls, connections, gates, store
+from ai_models import calls, connections, gates, jsontext, store
 from ai_models.access import may, supported_by
 from ai_models.capabilities import Capability
 from ai_models.conf import conf
@@ -18,7 +18,7 @@ from ai_models.observation import observed
 from ai_models.resolution import Target, resolve
 from ai_models.serialization import validate
 from ai_models.snapshot import InstanceFacts
-from ai_models.types import SETTINGS, Chunk, ModelResult, Warning
+from ai_models.types import SETTINGS, Chunk, ModelRequest, ModelResult, Warning
 
 R = TypeVar("R", bound=Mapping[str, Any])
 T = TypeVar("T", bound=ModelResult)
@@ -108,9 +108,12 @@ async def calling(capability: Capability, kind: type[R], request: Mapping[str, A
     """A call that may go out, from what a caller gave. The family stays connected as long as the context lasts."""
     validated = validate(kind, request)
     _check_headers(validated.get("headers", {}))
+    if uncarriable := [name for name, value in validated.items() if not jsontext.is_carriable(value)]:
+        raise InvalidRequest(f"{', '.join(uncarriable)}: a text has half a surrogate pair, which UTF-8 cannot carry")
     target = await admitted(capability, validated.get("provider"), validated.get("model"), user)
     model = target.require_model()
     async with connections.connected(target.facts) as family:
+        family.check_options(capability, cast(ModelRequest, validated))
         call = Call(capability, target.facts, family, model, _is_named(target), validated, calls.Limits.of(validated))
         yield await _with_supported_settings(call)
 

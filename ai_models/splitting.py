@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from ai_models.conf import conf
 from ai_models.pipeline import Call
-from ai_models.types import EmbeddingUsage, EmbedResult, ImageResult, ModelResult, Warning
+from ai_models.types import EmbedResult, ImageResult, ModelResult, Warning
 
 C = TypeVar("C", bound=Call[Any])
 T = TypeVar("T", bound=ModelResult)
@@ -54,8 +54,7 @@ def joined_embeddings(results: Sequence[EmbedResult]) -> EmbedResult:
     if len(results) == 1:
         return results[0]
     vectors = [vector for result in results for vector in result.embeddings or ()]
-    tokens = _sum(result.usage.tokens for result in results)
-    return replace(results[0], embeddings=vectors, usage=EmbeddingUsage(tokens=tokens), warnings=_distinct(results))
+    return replace(results[0], embeddings=vectors, usage=_usage(results), warnings=_distinct(results))
 
 
 def joined_images(results: Sequence[ImageResult]) -> ImageResult:
@@ -63,7 +62,7 @@ def joined_images(results: Sequence[ImageResult]) -> ImageResult:
     if len(results) == 1:
         return results[0]
     images = tuple(image for result in results for image in result.images)
-    return replace(results[0], images=images, usage=total([result.usage for result in results]), warnings=_distinct(results))
+    return replace(results[0], images=images, usage=_usage(results), warnings=_distinct(results))
 
 
 def total(usages: Sequence[Any]) -> Any:
@@ -73,6 +72,10 @@ def total(usages: Sequence[Any]) -> Any:
         return _sum(usages)
     names = [field.name for field in fields(first)]
     return replace(first, **{name: total([getattr(usage, name) for usage in usages]) for name in names})  # type: ignore[type-var]
+
+
+def _usage(results: Sequence[EmbedResult] | Sequence[ImageResult]) -> Any:
+    return total([result.usage for result in results])
 
 
 def _sum(figures: Iterable[int | None]) -> int | None:

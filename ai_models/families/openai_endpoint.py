@@ -59,8 +59,8 @@ class OpenAIEndpoint(OpenAIProtocol):
         return {**settings, "seconds": f"{request['duration']:g}"} if "duration" in request else settings
 
     async def do_generate_image(self, model: str, request: ImageRequest) -> ImageResult:
-        body = {"model": model, "prompt": request["prompt"], "n": request["n"], **self.image_settings(model, request)}
-        body = self._with_options(Capability.IMAGE_GENERATION, body, request)
+        settings = {**self.image_settings(model, request), **self.options(request)}
+        body = {"model": model, "prompt": request["prompt"], "n": request["n"], **settings}
         if "images" in request:
             form = Form(body, _images(request))
             result = await self.transport.edit_image(form, headers=request.get("headers"))
@@ -72,20 +72,20 @@ class OpenAIEndpoint(OpenAIProtocol):
         return replace(result, warnings=(Warning(type="other", setting="n", message=message),))
 
     async def do_generate_speech(self, model: str, request: SpeechRequest) -> SpeechResult:
-        body = {"model": model, "input": request["text"], **self.speech_settings(model, request)}
-        body = self._with_options(Capability.SPEECH_GENERATION, body, request)
+        settings = {**self.speech_settings(model, request), **self.options(request)}
+        body = {"model": model, "input": request["text"], **settings}
         return await self.transport.generate_speech(body, headers=request.get("headers"))
 
     async def do_transcribe(self, model: str, request: TranscribeRequest) -> TranscriptionResult:
-        fields = {"model": model, **self.transcription_settings(model, request)}
-        fields = self._with_options(Capability.TRANSCRIPTION, fields, request)
+        fields = {"model": model, **self.transcription_settings(model, request), **self.options(request)}
         form = Form(fields, [Upload.of("file", request["audio"], request["media_type"])])
         return await self.transport.transcribe(form, headers=request.get("headers"))
 
     async def do_start_video(self, model: str, request: VideoRequest) -> VideoOperation:
-        fields = {"model": model, "prompt": request["prompt"], **self.video_settings(model, request)}
+        settings = {**self.video_settings(model, request), **self.options(request)}
+        fields = {"model": model, "prompt": request["prompt"], **settings}
         files = [Upload.of("input_reference", request["image"])] if "image" in request else []
-        form = Form(self._with_options(Capability.VIDEO_GENERATION, fields, request), files)
+        form = Form(fields, files)
         return await self.transport.start_video(form, headers=request.get("headers"))
 
     async def do_poll_video(self, model: str, reference: Mapping[str, Any]) -> VideoOperation:

@@ -15,12 +15,10 @@ from ai_models.families.base import Connection, Family
 from ai_models.transports import chat_requests
 from ai_models.transports.openai import OpenAITransport
 from ai_models.types import (
-    TEXT_SETTINGS,
     Chunk,
     EmbedRequest,
     EmbedResult,
     Health,
-    ModelRequest,
     ObjectRequest,
     TextRequest,
     TextResult,
@@ -49,7 +47,7 @@ class OpenAIProtocol(Family):
 
     def headers(self) -> dict[str, str]:
         """Headers of every request; an instance without a key sends no authorization."""
-        headers = {name.lower(): value.reveal() for name, value in self.connection.mappings.get("headers", {}).items()}
+        headers = self.connection.headers()
         if key := self.connection.secrets.get("apiKey"):
             headers["authorization"] = f"Bearer {key.reveal()}"
         return headers
@@ -83,8 +81,7 @@ class OpenAIProtocol(Family):
         body: dict[str, Any] = {"model": model, "input": request["values"], "encoding_format": "float"}
         if "dimensions" in request:
             body["dimensions"] = request["dimensions"]
-        body = self._with_options(Capability.EMBEDDINGS, body, request)
-        return await self.transport.embed(body, headers=request.get("headers"))
+        return await self.transport.embed({**body, **self.options(request)}, headers=request.get("headers"))
 
     async def health_check(self) -> Health:
         """List the endpoint's models, which costs nothing and proves address and credential."""
@@ -106,12 +103,5 @@ class OpenAIProtocol(Family):
         await self.transport.aclose()
 
     def _body(self, model: str, request: TextRequest) -> dict[str, Any]:
-        body = {"model": model, "messages": chat_requests.messages(request), **self.settings(model, request)}
-        return self._with_options(Capability.TEXT_GENERATION, body, request)
-
-    def _with_options(self, capability: Capability, body: dict[str, Any], request: ModelRequest) -> dict[str, Any]:
-        return {**body, **self.allowed_options(capability, request.get("provider_options", {}).get(self.type, {}))}
-
-
-ALL_BUT_TOP_K = TEXT_SETTINGS - {"top_k"}
-"""The settings of OpenAI's own protocol."""
+        settings = self.settings(model, request)
+        return {"model": model, "messages": chat_requests.messages(request), **settings, **self.options(request)}

@@ -12,7 +12,7 @@ from ai_models.capabilities import Capability
 from ai_models.conf import conf
 from ai_models.exceptions import InvalidRequest, UnsupportedFunctionality
 from ai_models.families.base import Connection, Family
-from ai_models.transports import chat_requests
+from ai_models.transports import chat_requests, http
 from ai_models.transports.blocks import Blocks
 from ai_models.transports.litellm import LiteLLMTransport
 from ai_models.transports.wire import Vendor
@@ -53,9 +53,6 @@ class Translated(Family):
 
     model_name: ClassVar[re.Pattern[str]] = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]*")
     """What a model's name looks like."""
-
-    top_k: ClassVar[bool] = True
-    """Whether models of this vendor sample with ``top_k``, which OpenAI's format does not have."""
 
     files: ClassVar[str]
     """Which files the vendor takes in messages, in words."""
@@ -129,7 +126,7 @@ class Translated(Family):
             return None
         known = await self.transport.supported_parameters(model)
         supported = frozenset(setting for setting in TEXT_SETTINGS if chat_requests.wire_name(setting) in known)
-        return supported | ({"top_k"} if self.top_k else set())
+        return supported | {"top_k"}  # which these vendors have, and OpenAI's format has not
 
     async def do_generate_text(self, model: str, request: TextRequest) -> TextResult:
         return await self._generate(model, request)
@@ -207,7 +204,7 @@ class Translated(Family):
             return None if block is None else blocks.stand_in(block)
 
         messages = chat_requests.messages(request, own)
-        return {"messages": messages, **chat_requests.settings(request), **self._options(request)}, blocks
+        return {"messages": messages, **chat_requests.settings(request), **self.options(request)}, blocks
 
     def _block(self, part: Part) -> Mapping[str, Any] | None:
         if part["type"] == "reasoning":
@@ -227,12 +224,8 @@ class Translated(Family):
         arguments = await self.arguments(model, Capability.TEXT_GENERATION)
         return {**arguments, **_headers(arguments, request)}
 
-    def _options(self, request: TextRequest) -> Mapping[str, Any]:
-        return self.allowed_options(Capability.TEXT_GENERATION, request.get("provider_options", {}).get(self.type, {}))
-
 
 def _headers(arguments: Mapping[str, Any], request: Mapping[str, Any]) -> dict[str, Any]:
-    """The call's own headers; those of the instance win."""
-    own = {name.lower(): value for name, value in request.get("headers", {}).items()}
-    merged = {**own, **arguments.get("extra_headers", {})}
+    """The call's own headers, and those of the instance."""
+    merged = http.merged(request.get("headers"), arguments.get("extra_headers", {}))
     return {"extra_headers": merged} if merged else {}

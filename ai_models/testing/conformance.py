@@ -21,6 +21,7 @@ import logging
 import re
 from collections.abc import Callable, Mapping
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any, ClassVar, cast
 
 import pytest
@@ -267,15 +268,7 @@ class FamilyConformance:
         if not any(field.kind == "url" for field in self.family.fields):
             pytest.skip(f"{self.family.type} has no address to break")
         broken = {field.name: "http://127.0.0.1:9/v1" for field in self.family.fields if field.kind == "url"}
-        family = self.family(
-            Connection(
-                name=connection.name,
-                options={**connection.options, **broken},
-                secrets=connection.secrets,
-                mappings=connection.mappings,
-                destinations=connection.destinations,
-            )
-        )
+        family = self.family(replace(connection, options={**connection.options, **broken}))
         with caplog.at_level(logging.DEBUG), pytest.raises(AIModelsError) as caught:
             await self._call_something(family)
         await family.aclose()

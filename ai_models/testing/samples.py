@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import struct
-import wave
 import zlib
+
+from ai_models.transports import sound
 
 
 def png(width: int = 1, height: int = 1) -> bytes:
@@ -19,13 +19,7 @@ def png(width: int = 1, height: int = 1) -> bytes:
 
 def wav(seconds: float = 0.1, rate: int = 16_000) -> bytes:
     """Silence: 16 bits, one channel."""
-    file = io.BytesIO()
-    with wave.open(file, "wb") as recording:
-        recording.setnchannels(1)
-        recording.setsampwidth(2)
-        recording.setframerate(rate)
-        recording.writeframes(bytes(2 * int(seconds * rate)))
-    return file.getvalue()
+    return sound.wav(bytes(2 * int(seconds * rate)), rate)
 
 
 def mp4() -> bytes:

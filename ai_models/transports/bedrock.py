@@ -1,17 +1,17 @@
 """Bedrock's InvokeModel, spoken directly on pooled connections, for images.
 
-Text and embeddings go through litellm; images do not. litellm (1.106) signs them with keys that it looks for itself, drops what
+Text and embeddings go through litellm; images do not. litellm signs them with keys that it looks for itself, drops what
 Amazon's models say when they withhold images, and has a second road for edits that passes over answers without an image.
 https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_InvokeModel.html
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 from urllib.parse import quote
 
+from ai_models import encoding
 from ai_models.destinations import DestinationPolicy
 from ai_models.transports import http
 
@@ -39,9 +39,8 @@ class BedrockTransport:
             headers: of this call alone; they are not signed.
         """
         url = f"{self._endpoint}/model/{quote(model, safe='')}/invoke"
-        data = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
-        own = {name.lower(): value for name, value in (headers or {}).items()}
-        signed = {**own, "content-type": http.JSON, **await self._authorize("POST", url, data)}
+        data = encoding.dumps(body).encode()
+        signed = http.merged(headers, {"content-type": http.JSON, **await self._authorize("POST", url, data)})
         async with self._client.open("POST", url, headers=signed, body=data, accept=(http.JSON,)) as response:
             return http.json_object(await http.read(response))
 

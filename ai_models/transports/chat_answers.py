@@ -120,7 +120,7 @@ def embeddings(payload: Mapping[str, Any], expected: int) -> EmbedResult:
         ordered = [vectors[index] for index in range(expected)]
         if not all(vector and all(map(math.isfinite, vector)) for vector in ordered):
             raise ValueError
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except (KeyError, TypeError, ValueError, OverflowError, AttributeError):
         raise UpstreamInvalidResponse("The provider's answer is not a list of embeddings.") from None
     reported = payload.get("usage")
     tokens = count(reported.get("prompt_tokens")) if isinstance(reported, Mapping) else None

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ai_models.exceptions import InvalidRequest, UnsupportedFunctionality
+from ai_models.transports.encoded import base64_text
 from ai_models.types import FilePart, Message, ObjectRequest, Part, TextRequest, Tool
 
 # Where a setting has another name in OpenAI's format.
@@ -126,7 +126,7 @@ def media_type(part: FilePart) -> str:
 
 def encoded(part: FilePart) -> str:
     """A file's bytes in base64."""
-    return base64.b64encode(part["data"]).decode()
+    return base64_text(part["data"])
 
 
 def _data_url(kind: str, part: FilePart) -> str:

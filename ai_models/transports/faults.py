@@ -93,7 +93,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         return _clamp(seconds)
     try:
         moment = parsedate_to_datetime(value or "")
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return _clamp((moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
 

@@ -1,17 +1,17 @@
 """The Gemini API's images, speech and videos, spoken directly on pooled connections.
 
-Text and embeddings go through litellm; these do not. Of litellm's road for them (1.106), speech takes no HTTP client, so that
+Text and embeddings go through litellm; these do not. Of litellm's road for them, speech takes no HTTP client, so that
 it would use the network and the environment by itself; of images it drops why a picture was withheld; and of videos it takes
 failed work for completed, and asks for the address of a video with a client of its own.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import Any
 
+from ai_models import encoding
 from ai_models.destinations import DestinationPolicy
 from ai_models.transports import faults, google_media, http
 from ai_models.types import ImageResult, SpeechResult, VideoOperation
@@ -93,13 +93,11 @@ class GoogleTransport:
     async def _post(
         self, model: str, method: str, body: Mapping[str, Any], headers: Mapping[str, str] | None
     ) -> dict[str, Any]:
-        # The instance's headers win: a caller cannot replace the credential.
-        own = {name.lower(): value for name, value in (headers or {}).items()}
         async with self._client.open(
             "POST",
             f"{self._base_url}/models/{model}:{method}",
-            headers={**own, **self._headers, "content-type": http.JSON},
-            body=json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode(),
+            headers=http.merged(headers, self._headers) | {"content-type": http.JSON},
+            body=encoding.dumps(body).encode(),
             accept=(http.JSON,),
         ) as response:
             return http.parse_object(await http.read(response))

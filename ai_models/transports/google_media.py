@@ -36,12 +36,12 @@ _RESOLUTIONS = {
     "1920x1080": ("1080p", "16:9"), "1080x1920": ("1080p", "9:16"),
     "3840x2160": ("4k", "16:9"), "2160x3840": ("4k", "9:16"),
 }  # fmt: skip
-_REFUSALS = frozenset(
+REFUSALS = frozenset(
     {"SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII",
      "IMAGE_SAFETY", "IMAGE_PROHIBITED_CONTENT", "IMAGE_RECITATION"}
 )  # fmt: skip
 _SAMPLES = re.compile(r"audio/(?:l16|pcm)\b", re.IGNORECASE)
-_RATE = re.compile(r"\brate=(\d{4,6})\b", re.IGNORECASE)
+_RATE = re.compile(r"\brate=([1-9]\d{3,5})\b", re.IGNORECASE)
 _USUAL_RATE = 24_000
 _OPERATION = re.compile(r"(?:models/[A-Za-z0-9][A-Za-z0-9._-]{0,127}/)?operations/[A-Za-z0-9_-]{1,256}")
 
@@ -272,7 +272,7 @@ def _is_refused(payload: Mapping[str, Any]) -> bool:
     feedback = payload.get("promptFeedback")
     if isinstance(feedback, Mapping) and feedback.get("blockReason"):
         return True
-    return any(candidate.get("finishReason") in _REFUSALS for candidate in _mappings(payload.get("candidates")))
+    return any(candidate.get("finishReason") in REFUSALS for candidate in _mappings(payload.get("candidates")))
 
 
 def _mappings(value: object) -> Iterator[Mapping[str, Any]]:

@@ -90,7 +90,7 @@ class Client:
             AIModelsError: as :meth:`open`; or the file was cut off.
         """
         async with self.open("GET", url, headers=headers, body=None, accept=accept, redirects=redirects) as response:
-            while piece := await guarded(response.content.readany()):
+            async for piece in pieces(response):
                 yield piece
 
     async def _send(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> aiohttp.ClientResponse:
@@ -261,6 +261,15 @@ def _redirect_within_origin(url: str, response: aiohttp.ClientResponse) -> str |
     return target if same_origin(target, url) else None
 
 
+def merged(callers: Mapping[str, str] | None, instances: Mapping[str, str]) -> dict[str, str]:
+    """Headers of one request. Those of the instance win: a caller cannot replace the credential.
+
+    Args:
+        callers: in any case; ``instances``: in lower case.
+    """
+    return {**{name.lower(): value for name, value in (callers or {}).items()}, **instances}
+
+
 async def _check(response: aiohttp.ClientResponse, accept: tuple[str, ...]) -> None:
     if 300 <= response.status < 400:
         raise UpstreamError(
@@ -271,7 +280,7 @@ async def _check(response: aiohttp.ClientResponse, accept: tuple[str, ...]) -> N
         raise faults.from_status(response.status, headers, await _beginning(response))
     if response.headers.get("content-encoding", "identity").lower() != "identity":
         raise UpstreamInvalidResponse("The provider compressed its answer although it was told not to.", retryable=False)
-    if accept and not any(fnmatchcase(response.content_type, kind) for kind in accept):
+    if not any(fnmatchcase(response.content_type, kind) for kind in accept):
         if response.content_type == JSON:  # an error object in place of a stream
             parse_object(await read(response))
         raise UpstreamInvalidResponse("The provider's answer has an unexpected content type. Check baseURL.", retryable=False)

@@ -34,7 +34,7 @@ _TALKATIVE = (
     "LiteLLM", "LiteLLM Router", "LiteLLM Proxy", "httpx",
     "botocore.auth", "botocore.credentials", "botocore.hooks", "botocore.parsers",
 )  # fmt: skip
-# Keeps litellm from looking around and from the network; the last one is of releases after 1.106.
+# Keeps litellm from looking around and from the network.
 _ENVIRONMENT = {
     "LITELLM_MODE": "PRODUCTION",
     "LITELLM_LOCAL_MODEL_COST_MAP": "True",

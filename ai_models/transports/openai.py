@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing, suppress
 from typing import Any
 
 import aiohttp
 
+from ai_models import encoding
 from ai_models.destinations import DestinationPolicy
 from ai_models.exceptions import ModelNotFound
 from ai_models.transports import chat_answers, faults, http, openai_media, streaming
@@ -133,13 +133,12 @@ class OpenAITransport:
         *accept: str,
         method: str = "POST",
     ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
-        # The instance's headers win: a caller cannot replace the credential.
-        merged = {**{name.lower(): value for name, value in (headers or {}).items()}, **self._headers}
+        merged = http.merged(headers, self._headers)
         data: bytes | None = None
         if isinstance(body, Form):
             merged["content-type"], data = body.encode()
         elif body is not None:
-            data = _encode(body)
+            data = encoding.dumps(body).encode()
         return self._client.open(method, self._url(path), headers=merged, body=data, accept=accept)
 
     def _url(self, path: str) -> str:
@@ -151,10 +150,6 @@ def _video(data: bytes) -> dict[str, Any]:
     if payload.get("error") and "status" not in payload:  # beside a status, the error is that of the video
         raise faults.from_error_object(payload)
     return payload
-
-
-def _encode(body: Mapping[str, Any]) -> bytes:
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def _is_last(payload: dict[str, Any]) -> bool:

@@ -320,6 +320,7 @@ class TestGoogle(OnGoogle, FamilyContract, Embeddings, Images, Speech, ServerSen
             ("pcm", "audio/L16;codec=pcm;rate=24000", SAMPLES, GeneratedFile(bytes=SAMPLES, media_type="audio/pcm")),
             ("wav", "audio/l16; rate=16000", SAMPLES, GeneratedFile(bytes=wav(0.15, 16_000), media_type="audio/wav")),
             ("wav", "audio/pcm", SAMPLES, GeneratedFile(bytes=wav(0.1, 24_000), media_type="audio/wav")),
+            ("wav", "audio/pcm;rate=0000", SAMPLES, GeneratedFile(bytes=wav(0.1, 24_000), media_type="audio/wav")),
             ("pcm", "audio/L16", b"\xff\xfb" + SAMPLES, GeneratedFile(bytes=b"\xff\xfb" + SAMPLES, media_type="audio/pcm")),
             ("wav", "audio/wav", WAV, GeneratedFile(bytes=WAV, media_type="audio/wav")),
         ],

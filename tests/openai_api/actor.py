@@ -103,7 +103,6 @@ class Actor(Family):
 
     async def do_stream_text(self, model: str, request: TextRequest) -> AsyncGenerator[Chunk]:
         self.requests.append(request)
-        self.allowed_options(Capability.TEXT_GENERATION, request.get("provider_options", {}).get(self.type, {}))
         for step in self.script:
             if isinstance(step, AIModelsError):
                 raise step

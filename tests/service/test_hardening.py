@@ -234,6 +234,24 @@ async def test_the_first_chunk_s_limit_is_not_multiplied_by_attempts(puppet: typ
     assert len(puppet.calls) == 1
 
 
+@pytest.mark.parametrize(
+    ("request_", "field"),
+    [
+        ({"messages": [{"role": "user", "content": "a \ud800"}]}, "messages"),
+        ({"messages": [{"role": "user", "content": [{"type": "text", "text": "\udc00"}]}]}, "messages"),
+        ({"prompt": "a", "system": "\ud800"}, "system"),
+        ({"prompt": "a", "tools": [{"name": "t", "input_schema": {"\ud800": 1}}]}, "tools"),
+        ({"prompt": "a", "provider_options": {"other": {"x": ["\ud800"]}}}, "provider_options"),
+    ],
+    ids=["message", "part", "system", "key", "option"],
+)
+async def test_text_that_nothing_can_carry_is_refused(puppet: type[Puppet], request_: Any, field: str) -> None:
+    """JSON of others is held to it when it is read; a caller in this process has no such reader before it."""
+    with pytest.raises(InvalidRequest, match=f"^{field}: .*surrogate"):
+        await ai_models.agenerate_text(**request_)
+    assert puppet.calls == []
+
+
 @pytest.mark.parametrize("reason", [["stop"], {"a": 1}, 7, "\ud800"])
 async def test_a_reason_that_is_no_text_is_other(transactional_db: None, seed: Seed, upstream: Upstream, reason: Any) -> None:
     await sync_to_async(seed)(at(upstream, "openai"))

@@ -51,6 +51,14 @@ async def test_events_carry_the_text_and_the_object(puppet: type[Puppet]) -> Non
     assert finish.result.object == {"name": "A", "tags": []}
 
 
+async def test_the_last_event_has_the_object_as_the_result_has_it(puppet: type[Puppet]) -> None:
+    """Half a surrogate pair is the one thing that is read at the end and not on the way."""
+    puppet.scripts = script('{"name": "\\ud800", ', '"tags": ["a"]}')
+    stream = ai_models.astream_object("Who?", schema=SCHEMA)
+    *_, last = [value async for value in stream.partial_object_stream]
+    assert last == (await stream.response).object == {"name": "\ufffd", "tags": ["a"]}
+
+
 async def test_a_class_as_schema_gives_an_instance_at_the_end(puppet: type[Puppet]) -> None:
     puppet.scripts = script('{"name": "Ada", "tags": []}')
     stream = ai_models.astream_object("Who?", schema=Thing)

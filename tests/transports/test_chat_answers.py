@@ -34,6 +34,7 @@ def test_what_is_no_chunk_is_refused(payload: Any) -> None:
         {"data": []},
         {"data": [{"embedding": "x"}]},
         {"data": [{"embedding": [None]}]},
+        {"data": [{"embedding": [10**400]}]},
         {"data": [{"index": 5, "embedding": [1]}]},
     ],
 )

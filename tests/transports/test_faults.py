@@ -89,6 +89,7 @@ def test_a_used_up_quota_is_not_worth_another_attempt() -> None:
         ({"retry-after": ""}, None),
         ({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}, 0.0),
         ({"retry-after": "Wed, 99 Oct 2015 07:28:00 GMT"}, None),
+        ({"retry-after": "Wed, 21 Oct 99999999999999999999 07:28:00 GMT"}, None),
     ],
 )
 def test_the_wish_to_wait_is_read_and_clamped(headers: dict[str, str], seconds: float | None) -> None:

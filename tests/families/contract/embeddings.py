@@ -7,7 +7,7 @@ from typing import ClassVar
 import pytest
 
 from ai_models import service
-from ai_models.exceptions import UpstreamInvalidResponse
+from ai_models.exceptions import InvalidRequest, UpstreamInvalidResponse
 from tests.families.contract.base import CANARY, NAME, Contract, at
 from tests.upstreams.recorded import Recorded
 from tests.upstreams.replies import Reply
@@ -41,6 +41,11 @@ class Embeddings(Contract):
         upstream.always(self.vendor.text())
         with pytest.raises(UpstreamInvalidResponse):
             await service.aembed("x")
+
+    async def test_options_that_nobody_listed_are_refused(self, upstream: Upstream) -> None:
+        with pytest.raises(InvalidRequest, match="nonsense cannot be set"):
+            await service.aembed("x", provider_options={self.declaration["type"]: {"nonsense": 1}})
+        assert upstream.connections == []
 
     async def test_embeddings_carry_the_credential_too(self, upstream: Upstream) -> None:
         upstream.always(self.embedding_reply)
