@@ -19,6 +19,7 @@ from django.core.cache.backends.base import BaseCache
 from django.core.cache.backends.dummy import DummyCache
 from django.core.cache.backends.locmem import LocMemCache
 from django.core.signals import setting_changed
+from django.db import close_old_connections
 from django.dispatch import receiver
 
 from ai_models.exceptions import NotReady
@@ -26,6 +27,7 @@ from ai_models.exceptions import NotReady
 ALIAS = "ai_models"
 OPERATION_SECONDS = 0.5
 _PREFIX = "ai_models:"
+_THREADS = 4
 
 T = TypeVar("T")
 
@@ -49,7 +51,7 @@ class SharedCache:
 
     def __init__(self, backend: BaseCache) -> None:
         self._backend = backend
-        self._threads = ThreadPoolExecutor(4, thread_name_prefix="ai_models-cache")
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="ai_models-cache")
         self._late: set[Future[Any]] = set()
         self.between_processes = not isinstance(backend, LocMemCache | DummyCache)
         """Whether other processes see what this one writes."""
@@ -82,14 +84,17 @@ class SharedCache:
         if late := {asyncio.wrap_future(running) for running in tuple(self._late)}:
             _, still_late = await asyncio.wait(late, timeout=OPERATION_SECONDS)
             if still_late:
-                raise NotReady("The cache is still busy with what it was asked before.")
+                raise _busy()
 
     async def _do(self, operation: Callable[[], T]) -> T:
-        running = self._threads.submit(operation)
+        if len(self._late) >= _THREADS:
+            raise _busy()
+        running = self._threads.submit(_in_thread, operation)
         try:
             done, _ = await asyncio.wait({waiting := asyncio.wrap_future(running)}, timeout=OPERATION_SECONDS)
         finally:
-            if not running.done():
+            # What has not begun is not done later, when nobody wants it any more.
+            if not running.cancel() and not running.done():
                 self._late.add(running)
                 running.add_done_callback(self._late.discard)
         if not done:
@@ -98,6 +103,18 @@ class SharedCache:
             return waiting.result()
         except Exception as error:
             raise NotReady(f"The cache failed with {type(error).__name__}.") from None
+
+
+def _in_thread(operation: Callable[[], T]) -> T:
+    """Some caches are tables of the database."""
+    try:
+        return operation()
+    finally:
+        close_old_connections()
+
+
+def _busy() -> NotReady:
+    return NotReady("The cache is still busy with what it was asked before.")
 
 
 @cache

@@ -11,7 +11,7 @@ import logging
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any
 
 from ai_models import directory, resumption
 from ai_models.allowances import Messages, Sockets
@@ -69,8 +69,6 @@ class AIModelsConsumer(IndependentConsumer):
     :meth:`authorize` and :meth:`prepare` are made to be overridden.
     """
 
-    subprotocol: ClassVar[str] = SUBPROTOCOL
-
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.identity: Identity | None = None
@@ -122,8 +120,8 @@ class AIModelsConsumer(IndependentConsumer):
         try:
             if self.scope.get("query_string"):
                 raise InvalidRequest("The address takes no query. Credentials are sent in headers, or as a ticket.")
-            if offered and self.subprotocol not in offered:
-                raise InvalidRequest(f"The subprotocol is {self.subprotocol}.")
+            if offered and SUBPROTOCOL not in offered:
+                raise InvalidRequest(f"The subprotocol is {SUBPROTOCOL}.")
             identity = await authentication.identify(self.scope)
             await self.authorize(identity.user)
             sockets.enter(directory.owner_of(identity.user))
@@ -141,7 +139,7 @@ class AIModelsConsumer(IndependentConsumer):
 
     async def _accept(self, offered: list[str]) -> None:
         with contextlib.suppress(*_GONE):
-            await self.accept(self.subprotocol if self.subprotocol in offered else None)
+            await self.accept(SUBPROTOCOL if SUBPROTOCOL in offered else None)
 
     async def disconnect(self, code: int) -> None:
         """The socket is closed, by whomever."""

@@ -6,7 +6,6 @@ Each event loop has a directory of its own. What runs in another process is foun
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from typing import Any
 
 from ai_models import mirror, sharing
@@ -74,11 +73,6 @@ def _directory() -> Directory:
     return found
 
 
-def streams() -> Mapping[str, ResumableStream]:
-    """The streams of this event loop by id."""
-    return _directory().streams
-
-
 def owner_of(user: Any) -> str | None:
     """What names a user among the owners of streams; ``None`` when they cannot be told from others."""
     identity = getattr(user, "pk", None)
@@ -137,4 +131,9 @@ async def _find(owner: str, name: str) -> Resumable | None:
         if (known := here.find(owner, name)) is not None:
             return known
         raise
-    return here.find(owner, identity or name) or await sharing.find(owner, name)
+    found = here.find(owner, identity or name)
+    if found is None:
+        return await sharing.find(owner, name)
+    if found.ended and not found.delivered:  # to nobody here
+        found.delivered = await sharing.was_delivered(found.id)
+    return found

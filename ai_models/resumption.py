@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from contextlib import aclosing
 from typing import Any, NamedTuple, Protocol
 
@@ -198,7 +198,7 @@ class ResumableStream:
             if not self.ended:
                 self._append(events.Abort())
             # The log has everything; the source would keep it all a second time.
-            self._source = _Nothing()
+            del self._source
 
     def _append(self, event: events.Event) -> None:
         body = encode(event, self._request_id)
@@ -245,17 +245,6 @@ class ResumableStream:
         if not self._readers and not self._read_elsewhere and self.on_disconnect == "cancel":
             self.close()
         self.resume()
-
-
-class _Nothing:
-    """The source of a stream that has ended."""
-
-    @property
-    def events(self) -> AsyncIterator[events.Event]:
-        raise NotImplementedError
-
-    async def aclose(self) -> None:
-        """Do nothing."""
 
 
 class LocalReader:

@@ -46,6 +46,17 @@ async def identity_of(owner: str, name: str) -> str | None:
     return await cache.get(name_key(owner, name)) if cache.between_processes else None
 
 
+async def was_delivered(identity: str) -> bool:
+    """Whether a reader in another process got the stream's last event. One that cannot be known of is told once more."""
+    cache = shared_cache()
+    if not cache.between_processes:
+        return False
+    try:
+        return await cache.get(delivered_key(identity)) is not None
+    except NotReady:
+        return False
+
+
 async def find(owner: str, name: str) -> SharedStream | None:
     """The owner's stream by its name or id, if it runs in another process or ran there not long ago.
 

@@ -1,7 +1,8 @@
 """Who opens a websocket: whatever the host's REST framework authenticates on the handshake's headers, or a ticket.
 
 A browser sends along what it has for a site, whichever page opens the websocket. So ``Origin`` has to be exactly this site's or
-one of ``CSRF_TRUSTED_ORIGINS``, and may be missing only where no cookie comes along. A ticket is sent on purpose.
+one of ``CSRF_TRUSTED_ORIGINS``, and may be missing only where no cookie comes along, or a token beside it. A ticket is sent
+on purpose.
 """
 
 from __future__ import annotations

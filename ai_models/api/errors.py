@@ -28,6 +28,7 @@ from ai_models.exceptions import AIModelsError, Remedy
 logger = logging.getLogger(__name__)
 
 STORAGE_RETRY_SECONDS = 5
+_FAULT = "The request failed because of a fault in this service. Its log has the details by requestId."
 
 
 class UnknownPath(exceptions.InvalidRequest):
@@ -73,7 +74,7 @@ def understood(exception: Exception) -> tuple[AIModelsError, dict[str, str]]:
         logger.error("A request failed", exc_info=exception)
     elif isinstance(error, exceptions.NotReady):
         # Every request fails then: one line each, no traceback.
-        logger.error("Storage does not answer: %s", type(exception).__name__)
+        logger.error("Not ready: %s (%s)", error.message, type(exception).__name__)
     auth_header = getattr(exception, "auth_header", None)
     return error, {"WWW-Authenticate": auth_header} if auth_header else {}
 
@@ -104,7 +105,7 @@ def translate(exception: Exception) -> AIModelsError:
             return exceptions.InvalidRequest("The request is malformed.")
         case DatabaseError() if not isinstance(exception, DataError | IntegrityError):
             return exceptions.NotReady("The service's storage does not answer.", retry_after=STORAGE_RETRY_SECONDS)
-    return exceptions.Internal("The request failed because of a fault in this service. Its log has the details by requestId.")
+    return exceptions.Internal(_FAULT)
 
 
 def _translate_drf(exception: drf.APIException) -> AIModelsError:
@@ -125,4 +126,4 @@ def _translate_drf(exception: drf.APIException) -> AIModelsError:
             return UnknownPath("Nothing is at this address.")
         case _ if exception.status_code < 500:
             return exceptions.InvalidRequest("The request is malformed.")
-    return exceptions.Internal("The request failed because of a fault in this service. Its log has the details by requestId.")
+    return exceptions.Internal(_FAULT)

@@ -10,15 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from ai_models import directory
-from ai_models.api import authentication, requestid, ui_messages
+from ai_models.api import authentication, requestid
 from ai_models.api.authentication import Identity
-from ai_models.api.operation import Stream
 from ai_models.api.operations import STREAMS
-from ai_models.api.streams import fields_of
+from ai_models.api.streams import begun, fields_of
 from ai_models.conf import conf
 from ai_models.encoding import dumps
 from ai_models.exceptions import AIModelsError, Internal, InvalidRequest, RateLimitExceeded
-from ai_models.resumption import Resumable, ResumableStream
+from ai_models.resumption import Resumable
 from ai_models.types.frames import CancelFrame, ResumeFrame, StreamFrame
 
 logger = logging.getLogger(__name__)
@@ -148,44 +147,27 @@ class Streams:
         identity = await self._confirm()
         await authentication.admit(identity)
         request = await self._prepare(operation.name, frame["request"])
-        stream = self._begun(operation, identity, frame, request)
-        running = self._running[stream_id]
-        running.stream = stream
-        reader = stream.read()
-        if running.cancelled:
-            await stream.cancel()
-        await self._acknowledge(stream_id, operation.name)
-        await self._forward(stream_id, reader)
-
-    def _begun(self, operation: Stream, identity: Identity, frame: StreamFrame, request: dict[str, Any]) -> ResumableStream:
-        fields = fields_of(operation, request)
-        chosen = fields.pop("on_disconnect", None)
-        return directory.begin(
-            ui_messages.told(operation.run(user=identity.user, **fields), request),
-            user=identity.user,
-            name=frame["stream_id"],
-            on_disconnect=frame.get("on_disconnect") or chosen or "cancel",
-            request_id=requestid.current(),
-        )
+        # In a thread: checking a large request takes as long as many events of others.
+        fields = await asyncio.to_thread(fields_of, operation, request)
+        stream = begun(operation, identity.user, fields, request, name=stream_id, on_disconnect=frame.get("on_disconnect"))
+        await self._follow(stream_id, operation.name, stream)
 
     async def _resume(self, frame: ResumeFrame) -> None:
         stream_id = frame["stream_id"]
         stream = await directory.find((await self._confirm()).user, stream_id)
+        await self._follow(stream_id, "resume", stream, frame["after"])
+
+    async def _follow(self, stream_id: str, kind: str, stream: Resumable, after: int = 0) -> None:
+        """Send what a stream tells, up to its end."""
         running = self._running[stream_id]
         running.stream = stream
-        reader = stream.read(frame["after"])
-        if running.cancelled:
-            await stream.cancel()
-        await self._acknowledge(stream_id, "resume")
-        await self._forward(stream_id, reader)
-
-    async def _acknowledge(self, stream_id: str, kind: str) -> None:
-        await self._send(dumps({"type": "ack", "streamId": stream_id, "for": kind, "requestId": requestid.current()}))
-
-    async def _forward(self, stream_id: str, reader: Any) -> None:
         begin = f'{{"streamId":{json.dumps(stream_id)},"seq":'
         ended = False
+        reader = stream.read(after)
         try:
+            if running.cancelled:
+                await stream.cancel()
+            await self._acknowledge(stream_id, kind)
             while (entry := await reader.next()) is not None:
                 await self._send(f"{begin}{entry.seq},{entry.body[1:]}")
                 ended = entry.last
@@ -193,3 +175,6 @@ class Streams:
             reader.leave()
         if not ended:
             raise Internal("The connection took nothing for too long, and was cut off from this stream.")
+
+    async def _acknowledge(self, stream_id: str, kind: str) -> None:
+        await self._send(dumps({"type": "ack", "streamId": stream_id, "for": kind, "requestId": requestid.current()}))

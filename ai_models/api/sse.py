@@ -98,3 +98,6 @@ class _Body:
         """Leave the stream."""
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._reader.leave)
+
+    __del__ = close
+    """Django drops a response when the request is cancelled between the view and the server, and does not close it then."""

@@ -16,11 +16,13 @@ from ai_models.api import operations, requestid, sse, ui_messages
 from ai_models.api.operation import Stream
 from ai_models.api.views import BodyRequest, BodyView, View
 from ai_models.exceptions import InvalidRequest, StreamNotFound, UnsupportedFunctionality
+from ai_models.resumption import ResumableStream
 from ai_models.serialization import validate
+from ai_models.types import OnDisconnect
 
 LAST_EVENT_ID = "Last-Event-ID"
-_EVENT_ID = re.compile(r"(?P<stream>[^\x00-\x1f]{1,256}):(?P<seq>\d{1,15})")
 _LONGEST_NAME = 256
+_EVENT_ID = re.compile(rf"(?P<stream>[^\x00-\x1f]{{1,{_LONGEST_NAME}}}):(?P<seq>\d{{1,15}})")
 
 
 def fields_of(operation: Stream, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -30,6 +32,32 @@ def fields_of(operation: Stream, body: Mapping[str, Any]) -> dict[str, Any]:
         InvalidRequest: names every wrong field.
     """
     return dict(validate(operation.request or dict, ui_messages.to_request(body), json_names=True))
+
+
+def begun(
+    operation: Stream,
+    user: Any,
+    fields: dict[str, Any],
+    body: Mapping[str, Any],
+    *,
+    name: str | None,
+    on_disconnect: OnDisconnect | None = None,
+) -> ResumableStream:
+    """The stream of a request, begun.
+
+    Args:
+        fields: of :func:`fields_of`, from this body.
+        name: the client's own name of it.
+        on_disconnect: in place of what the request says.
+    """
+    chosen = fields.pop("on_disconnect", "cancel")
+    return directory.begin(
+        ui_messages.told(operation.run(user=user, **fields), body),
+        user=user,
+        name=name,
+        on_disconnect=on_disconnect or chosen,
+        request_id=requestid.current(),
+    )
 
 
 def require_asgi(request: Request) -> None:
@@ -52,15 +80,7 @@ class StreamView(BodyView):
         if LAST_EVENT_ID in request.headers:
             return await _resumed(request)
         fields = await self.fields(request)
-        on_disconnect = fields.pop("on_disconnect", "cancel")
-        stream = directory.begin(
-            ui_messages.told(self.operation.run(user=request.user, **fields), request.data),
-            user=request.user,
-            name=_name(request.data.get("id")),
-            on_disconnect=on_disconnect,
-            request_id=requestid.current(),
-        )
-        return await sse.respond(stream)
+        return await sse.respond(begun(self.operation, request.user, fields, request.data, name=_name(request.data.get("id"))))
 
     async def get(self, request: Request) -> HttpResponseBase:
         require_asgi(request)

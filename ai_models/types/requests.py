@@ -41,12 +41,17 @@ class Timeout(TypedDict, total=False):
     chunk: Annotated[float, Field(gt=0, description="Between two chunks of a stream.")]
 
 
+ProviderName = Annotated[str, Field(min_length=1, max_length=64)]
+ModelName = Annotated[str, Field(min_length=1, max_length=256)]
+Seed = Annotated[int, Field(ge=-(2**63), lt=2**63, description="For repeatable results, where the model has it.")]
+
+
 @with_config(JSON_CONFIG)
 class ModelRequest(TypedDict, total=False):
     """What every method takes: which provider and model, and how to call them."""
 
-    provider: Annotated[str, Field(min_length=1, max_length=64, description="Instance name; the default provider when absent.")]
-    model: Annotated[str, Field(min_length=1, max_length=256, description="Model or alias; the default model when absent.")]
+    provider: Annotated[ProviderName, Field(description="Instance name; the default provider when absent.")]
+    model: Annotated[ModelName, Field(description="Model or alias; the default model when absent.")]
     provider_options: Annotated[
         dict[str, dict[str, JsonValue]],
         Field(description='Vendor settings by family: {"openai": {"service_tier": "flex"}}. Unknown settings are refused.'),
@@ -74,7 +79,7 @@ class TextSettings(ModelRequest, total=False):
         float, Field(ge=-2, le=2, description="Above 0, tokens become less likely each time they occur.")
     ]
     stop_sequences: Annotated[list[str], Field(max_length=64, description="Generation stops before any of these texts.")]
-    seed: Annotated[int, Field(ge=-(2**63), lt=2**63, description="For repeatable sampling, where the model has it.")]
+    seed: Seed
     reasoning: Annotated[ReasoningEffort, Field(description="How much the model may think before it answers.")]
     tools: Annotated[list[Tool], Field(max_length=256, description="Tools the model may ask for; nothing is executed here.")]
     tool_choice: Annotated[Literal["auto", "none", "required"] | NamedTool, Field(description="Whether tools are called.")]
@@ -159,7 +164,6 @@ Image = Annotated[File, AfterValidator(_image)]
 _SIZE = _pattern(r"[1-9]\d{0,4}x[1-9]\d{0,4}", "give width and height in pixels, such as 1024x1024")
 _RATIO = _pattern(r"[1-9]\d{0,3}:[1-9]\d{0,3}", "give width and height as a ratio, such as 16:9")
 AspectRatio = Annotated[str, _RATIO, Field(description="Width to height, 16:9.", examples=["16:9"])]
-Seed = Annotated[int, Field(ge=-(2**63), lt=2**63, description="For repeatable results, where the model has it.")]
 
 
 @with_config(JSON_CONFIG)
@@ -243,8 +247,8 @@ class ResolveRequest(TypedDict, total=False):
     """Ask which provider and model a request would use, and whether it may."""
 
     capability: Annotated[str, Field(description="text-generation, embeddings, ...")]
-    provider: Annotated[str, Field(min_length=1, max_length=64, description="As in a call.")]
-    model: Annotated[str, Field(min_length=1, max_length=256, description="As in a call.")]
+    provider: Annotated[ProviderName, Field(description="As in a call.")]
+    model: Annotated[ModelName, Field(description="As in a call.")]
 
 
 def _settings(kind: Any) -> frozenset[str]:

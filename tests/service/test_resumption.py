@@ -244,7 +244,7 @@ async def test_a_stream_is_forgotten_in_time(settings: Settings) -> None:
     stream = directory.begin(Steps(START, events.Abort()), user=ADA, name="a")
     await read(stream.read())
     assert await directory.find(ADA, "a")
-    await until(lambda: stream.id not in directory.streams())
+    await until(lambda: stream.id not in directory._directory().streams)
     with pytest.raises(StreamNotFound):
         await directory.find(ADA, "a")
 
@@ -255,14 +255,14 @@ async def test_the_oldest_streams_make_room(settings: Settings) -> None:
     for _ in range(10):
         kept.append(directory.begin(Steps(delta("x" * 3000), events.Abort()), user=ADA))
         await read(kept[-1].read())
-    assert [stream.id for stream in kept if stream.id in directory.streams()] == [stream.id for stream in kept[-3:]]
+    assert [stream.id for stream in kept if stream.id in directory._directory().streams] == [stream.id for stream in kept[-3:]]
 
 
 async def test_a_stream_that_nobody_can_come_back_to_is_not_kept() -> None:
     stream = directory.begin(Steps(START, events.Abort()))
-    assert stream.id in directory.streams()
+    assert stream.id in directory._directory().streams
     await read(stream.read())
-    assert stream.id not in directory.streams()
+    assert stream.id not in directory._directory().streams
 
 
 async def test_a_new_reader_knows_how_much_it_is_behind() -> None:

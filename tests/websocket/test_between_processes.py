@@ -17,7 +17,7 @@ from pytest_django import Settings
 from ai_models import directory, events, mirror, sharing
 from ai_models.cache import shared_cache
 from ai_models.models import ProviderInstance
-from tests.api.conftest import BASE, serving
+from tests.api.conftest import BASE, LiveServer, serving
 from tests.api.scripted import STORY, Scripted
 from tests.polling import until
 from tests.service.steps import Steps
@@ -179,11 +179,11 @@ async def test_that_the_end_was_told_is_known_everywhere(servers: Servers, user:
         address = f"{second.url}{BASE}/stream-text/chat/stream"
         assert (await client.get(address, headers=headers)).text.endswith("data: [DONE]\n\n")
 
-        async def told() -> bool:
-            return (await client.get(address, headers=headers)).status_code == 204
+        async def told(server: LiveServer) -> bool:
+            return (await client.get(f"{server.url}{BASE}/stream-text/chat/stream", headers=headers)).status_code == 204
 
         deadline = asyncio.get_running_loop().time() + 3
-        while not await told():
+        while not (await told(second) and await told(first)):
             assert asyncio.get_running_loop().time() < deadline
 
 
