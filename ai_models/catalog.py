@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Unpack
 
 from asgiref.sync import sync_to_async
-from django.db import DatabaseError
+from django.db import Error as DatabaseError
 
 from ai_models import calls, connections, gates, naming, registry, resolution, store
 from ai_models.access import CHECK_PERMISSION, VIEW_PERMISSION, may, supported_by

@@ -14,7 +14,7 @@ from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar, Unpack, 
 from asgiref.sync import sync_to_async
 from django.apps import apps
 from django.contrib.auth.models import AnonymousUser
-from django.db import DatabaseError
+from django.db import Error as DatabaseError
 from django.db.models import Model
 
 from ai_models import resolution, service, store, sync

@@ -15,7 +15,8 @@ from functools import wraps
 from typing import Any, Final, ParamSpec, TypeVar
 
 from asgiref.sync import sync_to_async
-from django.db import DatabaseError, close_old_connections
+from django.db import DataError, IntegrityError, close_old_connections
+from django.db import Error as DatabaseError
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
@@ -51,6 +52,8 @@ def told(work: Callable[P, T]) -> Callable[P, T]:
     def done(*args: P.args, **kwargs: P.kwargs) -> T:
         try:
             return work(*args, **kwargs)
+        except (DataError, IntegrityError):
+            raise
         except DatabaseError:
             raise NotReady("The database does not answer.") from None
 
@@ -120,11 +123,18 @@ def find(identity: object, owner: Any) -> Row:
     except ValueError:
         raise VideoNotFound(UNKNOWN) from None
     if owner is not None:
-        rows = rows.filter(owner_id=owner.pk) if owner.pk is not None else rows.none()
+        key = getattr(owner, "pk", None)
+        rows = rows.filter(owner_id=key) if key is not None else rows.none()
     row = rows.defer("image").first()
     if row is None:
         raise VideoNotFound(UNKNOWN)
     return row
+
+
+def has(identity: uuid.UUID, reference: Mapping[str, Any]) -> bool:
+    """Whether this is the provider's work that the job knows of. When a database goes away, a write may have been done."""
+    row = Row.objects.filter(pk=identity).only("reference").first()
+    return row is not None and row.reference == reference
 
 
 def shown(row: Row) -> VideoJob:

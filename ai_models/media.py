@@ -23,6 +23,9 @@ IMAGE_TYPES: Final = ("image/png", "image/jpeg", "image/webp", "image/gif")
 AUDIO_TYPES: Final = ("audio/wav", "audio/mpeg", "audio/flac", "audio/ogg", "audio/mp4", "audio/aac", "video/mp4", "video/webm")
 """What transcription models read; the last two are containers that hold sound as well."""
 
+SIGNATURE_BYTES: Final = 8192
+"""A file's first bytes, by which its type is known."""
+
 # Where the signatures' library uses another name than IANA or today's browsers.
 _NAMES = {"audio/x-wav": "audio/wav", "audio/x-flac": "audio/flac", "application/ogg": "audio/ogg"}
 _WITH_SIGNATURE = re.compile(r"(?:image/(?!svg)|audio/|video/|application/pdf\Z)")

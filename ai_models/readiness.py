@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from asgiref.sync import sync_to_async
-from django.db import DatabaseError, connections, router
+from django.db import Error as DatabaseError
+from django.db import connections, router
 from django.db.migrations.executor import MigrationExecutor
 
 from ai_models import gates, store

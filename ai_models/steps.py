@@ -57,7 +57,6 @@ SETTLE_PAUSE: Final = 1.0
 """Seconds between attempts to store what a step brought, while the database does not answer."""
 
 _GROWTH = 10
-_SIGNATURE_BYTES = 8192
 
 
 class _Lost(Exception):
@@ -133,7 +132,9 @@ async def _lost(claim: Claim, reference: Mapping[str, Any] | None) -> None:
     """What a step brought cannot be stored: the job was cancelled, or taken over, while it ran."""
     if await in_database(_give_up)(claim, reference):
         await asyncio.to_thread(storage.delete, claim.row.pk)
-    elif reference is not None and claim.row.reference is None:
+    elif reference is None or claim.row.reference is not None:
+        return
+    elif not await in_database(jobs.has)(claim.row.pk, reference):
         logger.warning("Video job %s was taken over while the provider took it; this second one is called off.", claim.row.pk)
         with contextlib.suppress(AIModelsError):
             async with _connected(claim) as (_, family):
@@ -230,7 +231,7 @@ async def _fetch(claim: Claim, reference: Mapping[str, Any]) -> _Settled:
         async with _connected(claim) as (facts, family):
             start = partial(family.do_fetch_video, row.model, reference, index)
             size = await _asked(claim, facts, lambda: _download(claim, start, content), _seconds_left(claim))
-        head = content.read(_SIGNATURE_BYTES)
+        head = content.read(media.SIGNATURE_BYTES)
         content.seek(0)
         videos[index] |= {"media_type": media.media_type(head) or videos[index]["media_type"], "size": size}
         videos[index]["file"] = await _kept(claim, asyncio.to_thread(storage.save, row.pk, content))

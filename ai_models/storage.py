@@ -45,12 +45,19 @@ def read(name: str, start: int, stop: int) -> Iterator[bytes]:
 
     Raises:
         FileNotFoundError: the file is gone.
+        NotReady: the storage does not give it.
     """
-    with files().open(name) as file:
-        file.seek(start)
-        while start < stop and (piece := file.read(min(PIECE_BYTES, stop - start))):
-            start += len(piece)
-            yield piece
+    try:
+        with files().open(name) as file:
+            file.seek(start)
+            while start < stop and (piece := file.read(min(PIECE_BYTES, stop - start))):
+                start += len(piece)
+                yield piece
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # whatever a storage raises
+        logger.error("The stored file %s could not be read: %s", name, type(error).__name__)
+        raise NotReady("The storage of generated files does not give a file.") from None
 
 
 def delete(job: UUID) -> bool:

@@ -12,7 +12,7 @@ from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
 from django.core.exceptions import SynchronousOnlyOperation
-from django.db import DatabaseError
+from django.db import Error as DatabaseError
 
 from ai_models import store
 from ai_models.access import PERMISSIONS

@@ -29,9 +29,10 @@ from ai_models.encryption import KEY_BYTES, InvalidKey
 from ai_models.exceptions import ConfigurationError
 from ai_models.keyring import census, configured_keys, key_ring, usable_key_ring
 from ai_models.models import ConfigRevision, ProviderInstance
+from ai_models.types import Timeout
 
 MALICIOUS_LITELLM = frozenset({"1.82.7", "1.82.8"})
-TIMEOUTS = frozenset({"total", "first_chunk", "chunk"})
+TIMEOUTS = frozenset(Timeout.__annotations__)
 _MAKE_KEY = f"Make one with: manage.py ai_keys generate, and set it as {ENCRYPTION_KEYS_VARIABLE}."
 
 

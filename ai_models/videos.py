@@ -119,6 +119,7 @@ async def aread_video(
     Raises:
         VideoNotReady: it is not made yet.
         VideoNotFound: there is none, it is another user's, or it was deleted.
+        NotReady: the storage does not give it.
     """
     name, stop = await in_database(_located)(id, index, start, stop, user)
     pieces = _pieces(name, start, stop)

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import version
-from typing import Any
+from typing import Any, get_args
 
 from drf_spectacular.extensions import OpenApiSerializerExtension
 from drf_spectacular.generators import SchemaGenerator
@@ -19,10 +19,10 @@ from pydantic.alias_generators import to_camel
 
 from ai_models.api import downloads, forms
 from ai_models.api.operation import Operation, Stream
-from ai_models.api.operations import GENERATE_VIDEO, OPERATIONS, VIDEOS
+from ai_models.api.operations import GENERATE_VIDEO, OPERATIONS, PROVIDERS, VIDEOS
 from ai_models.capabilities import Capability
 from ai_models.events import Event, PartialObject
-from ai_models.exceptions import AIModelsError
+from ai_models.exceptions import AIModelsError, Remedy
 from ai_models.serialization import json_schema
 from ai_models.types import TextStreamRequest
 
@@ -37,7 +37,7 @@ ERROR_DETAIL = {
         "code": {"type": "string", "description": "Stable name of what went wrong."},
         "message": {"type": "string", "description": "For people; it names the field and never repeats a value."},
         "retryable": {"type": "boolean", "description": "The same request can succeed later."},
-        "remedy": {"enum": ["caller", "admin", "provider", "retry"], "description": "Who can do something about it."},
+        "remedy": {"enum": list(get_args(Remedy)), "description": "Who can do something about it."},
         "configPath": {"type": "string", "description": "The configuration key to change."},
         "retryAfter": {"type": "number", "description": "Seconds to wait."},
         "requestId": {"type": "string", "description": "Names the request in the server's log; also in X-Request-ID."},
@@ -135,10 +135,9 @@ class Schema(AutoSchema):
         return self._operation.description
 
     def get_tags(self) -> list[str]:
-        operation = self._operation
-        if operation in VIDEOS:
+        if self._operation in VIDEOS:
             return ["videos"]
-        return ["models" if operation.request else "providers"]
+        return ["providers" if self._operation in PROVIDERS else "models"]
 
     def get_override_parameters(self) -> list[Any]:
         if self._operation.name == "list-models":
@@ -239,10 +238,11 @@ def document(prefix: str = "") -> dict[str, Any]:
     return {**generator.get_schema(public=True), "servers": [{"url": prefix or "/"}]}
 
 
-def render(schema: Mapping[str, Any], *, as_yaml: bool) -> tuple[bytes, str]:
+@cache
+def rendered(prefix: str, *, as_yaml: bool) -> tuple[bytes, str]:
     """The document's bytes and media type."""
     renderer = OpenApiYamlRenderer() if as_yaml else OpenApiJsonRenderer()
-    return renderer.render(schema), "application/yaml" if as_yaml else "application/json"
+    return renderer.render(document(prefix)), "application/yaml" if as_yaml else "application/json"
 
 
 def _tidy(schema: dict[str, Any], direction: str) -> dict[str, Any]:

@@ -41,10 +41,10 @@ class Operation:
     """One operation of the API.
 
     Attributes:
-        name: operation id; with ``path`` absent also the address below ``/api/ai/v1/``.
+        name: operation id; of calls and streams also the address below ``/api/ai/v1/``.
         summary: what it does, a few words.
         description: what else a caller must know.
-        result: type of the answer; ``None`` for server-sent events.
+        result: type of the JSON answer; ``None`` when the answer is something else.
         request: type of the body; ``None`` when there is none. A type with files in it is also taken as a form.
         errors: what can go wrong.
         example: a body to begin with.

@@ -259,6 +259,7 @@ CANCEL_VIDEO = Operation(
     result=VideoJob,
     errors=_JOB,
 )
+PROVIDERS = (LIST_PROVIDERS, GET_PROVIDER, CHECK_PROVIDER, LIST_MODELS)
 VIDEOS = (GENERATE_VIDEO, GET_VIDEO, GET_VIDEO_CONTENT, CANCEL_VIDEO)
 
 OPERATIONS = (
@@ -271,9 +272,6 @@ OPERATIONS = (
     ISSUE_TICKET,
     *CALLS[2:],
     *VIDEOS,
-    LIST_PROVIDERS,
-    GET_PROVIDER,
-    CHECK_PROVIDER,
-    LIST_MODELS,
+    *PROVIDERS,
 )
 """All of them, in the order in which the docs show them."""

@@ -18,7 +18,7 @@ from rest_framework.response import Response
 from ai_models import videos
 from ai_models.api import downloads, operations, requestid
 from ai_models.api.errors import RangeNotSatisfiable
-from ai_models.api.views import BodyRequest, BodyView, View
+from ai_models.api.views import BodyRequest, BodyView, View, require_parameters
 from ai_models.exceptions import InvalidRequest
 from ai_models.serialization import to_json
 from ai_models.types import Video
@@ -84,8 +84,7 @@ class VideoContentView(View):
 
 
 def _index(request: Request) -> int:
-    if unknown := sorted(set(request.query_params) - {"index"}):
-        raise InvalidRequest("; ".join(f"{name}: this query parameter does not exist" for name in unknown))
+    require_parameters(request, "index")
     given = request.query_params.get("index", "0")
     if not re.fullmatch(r"[0-9]{1,4}", given):
         raise InvalidRequest("index: give the number of a video, 0 for the first")

@@ -211,14 +211,23 @@ class ProviderCheckView(View):
         return Response(to_json(await service.acheck(name, user=request.user)))
 
 
+def require_parameters(request: Request, *known: str) -> None:
+    """Refuse query parameters that an address does not have.
+
+    Raises:
+        InvalidRequest: names each of them.
+    """
+    if unknown := sorted(set(request.query_params) - set(known)):
+        raise InvalidRequest("; ".join(f"{name}: this query parameter does not exist" for name in unknown))
+
+
 class ModelsView(View):
     """``GET models?capability=``."""
 
     operation = operations.LIST_MODELS
 
     async def get(self, request: Request) -> Response:
-        if unknown := sorted(set(request.query_params) - {"capability"}):
-            raise InvalidRequest("; ".join(f"{name}: this query parameter does not exist" for name in unknown))
+        require_parameters(request, "capability")
         return Response(to_json(ModelList(await service.amodels(request.query_params.get("capability"), user=request.user))))
 
 
@@ -239,8 +248,8 @@ class SchemaView(View):
 
     async def get(self, request: Request) -> HttpResponse:
         as_yaml = "yaml" in request.query_params.get("format", request.headers.get("Accept", ""))
-        document = await asyncio.to_thread(openapi.document, request.path.removesuffix("/api/ai/v1/schema"))
-        return HttpResponse(*openapi.render(document, as_yaml=as_yaml))
+        prefix = request.path.removesuffix("/api/ai/v1/schema")
+        return HttpResponse(*await asyncio.to_thread(openapi.rendered, prefix, as_yaml=as_yaml))
 
 
 class UnknownPathView(View):

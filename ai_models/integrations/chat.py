@@ -76,7 +76,7 @@ def tools(declared: Iterable[Mapping[str, Any]]) -> list[Tool]:
 def tool_choice(choice: Any) -> str | NamedTool:
     """Whether tools are called: from OpenAI's words, a tool's name, or ``{"type": "function", "function": {"name": ...}}``."""
     if isinstance(choice, Mapping):
-        choice = choice.get("function", choice).get("name")
+        return NamedTool(type="tool", tool_name=choice.get("function", choice).get("name"))
     if isinstance(choice, bool):
         choice = "required" if choice else "none"
     return _CHOICES.get(choice) or NamedTool(type="tool", tool_name=choice)

@@ -20,7 +20,6 @@ _REMEDIES: dict[Remedy, str] = {
     "provider": "The provider has to mend it.",
     "retry": "Try again later.",
 }
-_SIGNATURE_BYTES = 8192
 _SAME_EXTENSION = {"jpeg": "jpg", "jpe": "jpg", "oga": "ogg", "opus": "ogg", "mpga": "mp3"}
 
 
@@ -108,4 +107,4 @@ class OutputFile:
 def _look(path: Path) -> tuple[bytes, int]:
     """The beginning of a file, where its signature is, and its size in bytes."""
     with path.open("rb") as file:
-        return file.read(_SIGNATURE_BYTES), path.stat().st_size
+        return file.read(media.SIGNATURE_BYTES), path.stat().st_size

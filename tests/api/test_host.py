@@ -108,7 +108,9 @@ def test_the_pages_of_the_host_are_served_with_their_style(host: Host) -> None:
         assert landing.status_code == 200
         assert "Sign in" in landing.text
         assert "SmolLM2" not in landing.text
-        for target in re.findall(r'(?:href|src)="(/[^"]*)"', landing.text):
+        targets = re.findall(r'(?:href|src)="(/[^"]*)"', landing.text)
+        assert targets
+        for target in targets:
             assert client.get(target, follow_redirects=True).status_code == 200
         assert client.get("/static/admin/css/base.css").status_code == 200
         assert client.get("/static/../project/settings.py").status_code == 404

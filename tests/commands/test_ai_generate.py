@@ -198,10 +198,13 @@ def test_remedies_are_sentences() -> None:
     assert terminal.explained(CapabilityNotEnabled("Off.")) == "capability_not_enabled: Off. The configuration has to change."
 
 
-def test_an_error_in_mid_answer_is_told_after_what_came(generate: Call) -> None:
+@pytest.mark.usefixtures("generate")
+def test_an_error_in_mid_answer_is_told_after_what_came() -> None:
     Puppet.scripts = [[Chunk(text="Hel"), UpstreamError("It broke off.")]]
+    output = StringIO()
     with pytest.raises(CommandError, match="upstream_error: It broke off"):
-        generate("Hi")
+        call_command("ai_generate", "Hi", stdout=output, no_color=True)
+    assert output.getvalue().startswith("Hel")
 
 
 @pytest.mark.parametrize("kind", ["text", "image"])

@@ -88,3 +88,5 @@ def test_a_tool_without_parameters_takes_an_empty_object() -> None:
 
 def test_choices() -> None:
     assert [chat.tool_choice(choice) for choice in ("any", True, False, "none")] == ["required", "required", "none", "none"]
+    named = [chat.tool_choice({"type": "function", "function": {"name": name}}) for name in ("any", "auto")]
+    assert named == [{"type": "tool", "tool_name": "any"}, {"type": "tool", "tool_name": "auto"}]

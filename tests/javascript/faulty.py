@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from django.urls import path
 
 from ai_models.consumers import AIModelsConsumer
+from ai_models.types.frames import SUBPROTOCOL
 
 
 class Faulty(AIModelsConsumer):
@@ -37,7 +38,7 @@ class Faulty(AIModelsConsumer):
     async def connect(self) -> None:
         Faulty.connections += 1
         if self.codes:
-            await self.accept(self.subprotocol)
+            await self.accept(SUBPROTOCOL)
             await self.close(self.codes.pop(0), "As the test says.")
         else:
             await super().connect()

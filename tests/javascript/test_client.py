@@ -206,18 +206,14 @@ def test_a_ticket_that_is_refused_is_replaced_once(client_: Client, codes: list[
     assert text or seen["error"]["code"] == "unauthenticated"
 
 
-@pytest.mark.parametrize(
-    ("failures", "tried", "told"),
-    [
-        ([{}], 3, "connection_failed"),
-        ([{"retryable": False}], 1, "connection_failed"),
-    ],
-)
-def test_a_ticket_that_cannot_be_got_is_tried_for_a_while(
-    client_: Client, failures: list[dict[str, Any]], tried: int, told: str
-) -> None:
+@pytest.mark.parametrize(("failures", "tried"), [([{}], 3), ([{"retryable": False}], 1)])
+def test_a_ticket_that_cannot_be_got_is_tried_for_a_while(client_: Client, failures: list[dict[str, Any]], tried: int) -> None:
     seen = client_("ticketless", failures=failures)
-    assert (seen["tried"], seen["seen"]["error"]["code"], seen["seen"]["error"]["cause"]) == (tried, told, "No network")
+    assert (seen["tried"], seen["seen"]["error"]["code"], seen["seen"]["error"]["cause"]) == (
+        tried,
+        "connection_failed",
+        "No network",
+    )
 
 
 def test_a_wrong_credential_is_told(client_: Client) -> None:
@@ -269,7 +265,7 @@ async def test_by_default_a_lost_connection_ends_its_streams(client_: Client, se
     with proxying(server.port, [Cut(received=100)]) as proxy:
         (seen,) = client_.streams(HANGS, through=local(proxy.port))
     assert (seen["thrown"], seen["error"]["code"], seen["error"]["retryable"]) == ("connection_lost", "connection_lost", True)
-    assert seen["text"] in TOLD
+    assert TOLD.startswith(seen["text"])
     await until(Scripted.ended.is_set)
 
 

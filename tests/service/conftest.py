@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager
 from typing import Any, ClassVar
 
@@ -161,8 +161,6 @@ ai:
       apiKey: canary-key-other
       defaultModels: {text-generation: other-1}
 """
-
-Play = Callable[..., None]
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from ai_models.exceptions import (
     CapabilityNotEnabled,
     ContentPolicyViolation,
     InvalidRequest,
+    NotReady,
     PermissionDenied,
     UpstreamAuthFailed,
     UpstreamError,
@@ -413,6 +414,26 @@ def test_a_database_that_goes_away_for_a_while_forgets_nothing_of_a_step(
     assert len(studio.asked) == 1
 
 
+def test_a_write_whose_answer_was_lost_is_not_taken_for_somebody_elses(
+    studio: type[Studio], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, lost = steps._store, [True]
+
+    def stored(*args: Any) -> bool:
+        done = store(*args)
+        if lost:
+            lost.pop()
+            raise OperationalError("canary")
+        return done
+
+    monkeypatch.setattr(steps, "SETTLE_PAUSE", 0.01)
+    monkeypatch.setattr(steps, "_store", stored)
+    job = ai_models.generate_video("A cat")
+    assert finish(job).status == "completed"
+    assert not lost
+    assert (len(studio.asked), studio.cancelled) == (1, [])
+
+
 def test_a_task_too_many_does_nothing(studio: type[Studio]) -> None:
     job = ai_models.generate_video("A cat")
     for _ in range(3):
@@ -445,6 +466,20 @@ def test_pauses_grow_while_a_video_takes_its_time(settings: Settings) -> None:
 
 
 # --- waiting, reading, forgetting -------------------------------------------------------------------------------------------
+
+
+def test_a_storage_that_does_not_give_a_file_keeps_its_address_to_itself(
+    studio: type[Studio], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def opened(*_: Any) -> Any:
+        raise ConnectionError("https://canary.internal/video?signature=canary")
+
+    job = finish(ai_models.generate_video("A cat"))
+    monkeypatch.setattr("django.core.files.storage.FileSystemStorage._open", opened)
+    with pytest.raises(NotReady) as caught:
+        read(job)
+    assert "ConnectionError" in caplog.text
+    assert "canary" not in caplog.text + str(caught.value)
 
 
 def test_waiting_has_an_end(studio: type[Studio]) -> None:

@@ -277,9 +277,11 @@ class Slow(TokenAuthentication):
     """Takes its time with one client, as a directory service may."""
 
     goes_on = threading.Event()
+    waiting = 0
 
     def authenticate(self, request: Any) -> Any:
         if "X-Slow" in request.headers:
+            Slow.waiting += 1
             assert self.goes_on.wait(10)
         return super().authenticate(request)
 
@@ -288,6 +290,8 @@ async def test_a_lookup_that_takes_long_holds_up_nobody(
     connect: Connect, server: LiveServer, user: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(View, "authentication_classes", [Slow])
+    Slow.goes_on.clear()
+    Slow.waiting = 0
     headers = await abearer(user)
 
     async def opened() -> bool:
@@ -296,7 +300,7 @@ async def test_a_lookup_that_takes_long_holds_up_nobody(
 
     slow = [asyncio.create_task(opened()) for _ in range(3)]
     async with connect(headers) as socket:
-        await until(lambda: len(asyncio.all_tasks()) > 3)
+        await until(lambda: Slow.waiting == 3)
         assert await works(socket)
         assert not any(task.done() for task in slow)
         Slow.goes_on.set()
