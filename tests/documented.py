@@ -9,6 +9,7 @@ from pathlib import Path
 import django
 
 from ai_models.capabilities import Capability
+from ai_models.exceptions import AIModelsError
 from ai_models.families.base import Family
 from ai_models.families.fields import ConfigField
 
@@ -22,6 +23,13 @@ def built_in() -> Mapping[str, type[Family]]:
     from ai_models.registry import families
 
     return {name: family for name, family in families().items() if family.__module__.startswith("ai_models.")}
+
+
+def subclasses(kind: type[AIModelsError]) -> Iterator[type[AIModelsError]]:
+    """The errors below one, at every depth: what lists of errors have to have."""
+    for child in kind.__subclasses__():
+        yield child
+        yield from subclasses(child)
 
 
 def pages(families: Mapping[str, type[Family]]) -> Iterator[tuple[Path, str]]:

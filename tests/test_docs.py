@@ -7,7 +7,6 @@ import json
 import re
 from argparse import ArgumentParser
 from collections import defaultdict
-from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 
@@ -196,15 +195,9 @@ def test_every_command_and_option_is_listed() -> None:
     assert set(named_in(text)) == declared
 
 
-def subclasses(kind: type[AIModelsError]) -> Iterator[type[AIModelsError]]:
-    for child in kind.__subclasses__():
-        yield child
-        yield from subclasses(child)
-
-
 def test_every_error_is_listed_with_its_code_and_status() -> None:
     raised = defaultdict(set)
-    for error in subclasses(AIModelsError):
+    for error in documented.subclasses(AIModelsError):
         if error.__module__ == "ai_models.exceptions":
             raised[error.code].add((error.__name__, error.http_status))
     listed = {codes(row[1])[0]: (codes(row[0])[0], int(row[2])) for row in rows(section(PYTHON, "## Errors"))}

@@ -92,8 +92,13 @@ def user(make_user: MakeUser) -> User:
 
 def bearer(user: User) -> dict[str, str]:
     """The header that authenticates the user."""
+    return {"Authorization": f"Bearer {token_of(user)}"}
+
+
+def token_of(user: User) -> str:
+    """A new token of the user."""
     _, token = AuthToken.objects.create(user)
-    return {"Authorization": f"Bearer {token}"}
+    return str(token)
 
 
 def head(path: str, user: User, *headers: str, content_type: str = "application/json", base: str = BASE) -> bytes:

@@ -26,7 +26,7 @@ from ai_models.capabilities import Capability
 from ai_models.models import ProviderInstance
 from ai_models.types import IN_PROCESS_FIELDS, TextRequest, TextResult
 from tests import samples
-from tests.api.conftest import Api, LiveServer, MakeUser, bearer
+from tests.api.conftest import Api, LiveServer, MakeUser, token_of
 
 EXPECTED = {
     ("post", "/api/ai/v1/generate-text"),
@@ -185,7 +185,7 @@ def examples(page: str) -> list[str]:
 def test_the_examples_of_the_page_work(
     server: LiveServer, media: ProviderInstance, make_user: MakeUser, tmp_path: Path, settings: Settings
 ) -> None:
-    token = bearer(make_user("grace", *CODENAMES))["Authorization"].removeprefix("Bearer ")
+    token = token_of(make_user("grace", *CODENAMES))
     (tmp_path / "cat.png").write_bytes(samples.PNG)
     (tmp_path / "speech.wav").write_bytes(samples.WAV)
     shown = examples(httpx.get(f"{server.url}/api/ai/v1/docs").text)

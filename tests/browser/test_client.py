@@ -11,7 +11,7 @@ from playwright.async_api import Page, expect
 from pytest_django import Settings
 
 from ai_models.models import ProviderInstance
-from tests.api.conftest import LiveServer, bearer
+from tests.api.conftest import LiveServer, token_of
 from tests.api.scripted import WORDS, Scripted
 from tests.browser.conftest import Visit
 from tests.javascript.proxy import Proxy, proxying
@@ -94,7 +94,7 @@ async def test_a_page_that_is_left_ends_its_streams(visit: Visit) -> None:
 
 
 async def test_a_page_with_a_token_sends_a_ticket(visit: Visit, user: User) -> None:
-    token = (await sync_to_async(bearer)(user))["Authorization"].removeprefix("Bearer ")
+    token = await sync_to_async(token_of)(user)
     async with visit(address(token=token), signed_in=False) as page:
         await page.click("#start")
         await shows(page, TOLD, "stop")

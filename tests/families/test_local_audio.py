@@ -38,6 +38,7 @@ from ai_models.transports.engines.voices import Voice, Voices
 from tests import samples
 from tests.conftest import Seed
 from tests.families.recordings import PCM16, part, riff, wav_of
+from tests.polling import until
 
 CONFIG = """
 ai:
@@ -348,7 +349,7 @@ async def test_calls_run_in_processes_of_their_own_and_only_a_few_at_once(monkey
 async def test_a_call_that_nobody_waits_for_ends_at_once() -> None:
     recording = await _recording()
     task = asyncio.create_task(ai_models.atranscribe(recording))
-    await _until(lambda: list(_children()))
+    await until(lambda: list(_children()))
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -523,10 +524,3 @@ def _is_engine(process: int) -> bool:
     with contextlib.suppress(OSError):
         return parent.__package__.encode() in Path(f"/proc/{process}/cmdline").read_bytes()
     return False
-
-
-async def _until(condition: Any) -> None:
-    end = time.monotonic() + 10
-    while not await sync_to_async(condition)():
-        assert time.monotonic() < end
-        await asyncio.sleep(0.01)

@@ -15,7 +15,7 @@ from ai_models.models import ProviderInstance
 from ai_models.testing import ScriptedModels
 from ai_models.testing.samples import png, wav
 from ai_models.types import TextResult, ToolCall
-from tests.api.conftest import LiveServer, MakeUser, bearer
+from tests.api.conftest import LiveServer, MakeUser, token_of
 from tests.api.scripted import WORDS, Scripted
 from tests.javascript import node
 from tests.polling import until
@@ -29,10 +29,6 @@ WARM = "It is warm, 21°."
 pytestmark = pytest.mark.usefixtures("libraries")
 
 Client = Callable[..., Any]
-
-
-def token_of(user: User) -> str:
-    return bearer(user)["Authorization"].removeprefix("Bearer ")
 
 
 @pytest.fixture

@@ -22,17 +22,12 @@ from ai_models.openai_api import errors
 from ai_models.types import Chunk
 from tests.api.conftest import LiveServer, MakeUser, bearer, parse, read_all, serving
 from tests.api.scripted import CANARY, Scripted
+from tests.documented import subclasses
 from tests.openai_api.actor import DONE, Actor
 from tests.openai_api.conftest import BASE, HELLO, Facade, error_of, head
 from tests.openai_api.test_chat import AGE
 
 LIMIT = 100_000
-
-
-def subclasses(kind: type[AIModelsError]) -> Iterator[type[AIModelsError]]:
-    for child in kind.__subclasses__():
-        yield child
-        yield from subclasses(child)
 
 
 RAISED = [kind for kind in subclasses(AIModelsError) if kind is not exceptions.ConfigurationError]

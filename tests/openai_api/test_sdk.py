@@ -18,7 +18,7 @@ from ai_models.exceptions import UpstreamError
 from ai_models.models import ProviderInstance
 from ai_models.types import Chunk
 from tests import samples
-from tests.api.conftest import LiveServer, MakeUser, bearer
+from tests.api.conftest import LiveServer, MakeUser, token_of
 from tests.api.scripted import WORDS, Scripted
 from tests.openai_api.actor import CALLS, DONE, VECTORS, Actor
 from tests.openai_api.conftest import BASE
@@ -46,19 +46,15 @@ ADA = [Chunk(text='{"name": "Ada"'), Chunk(text=', "age": 36}'), DONE]
 OWN_WARNING = pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")
 
 
-def key(user: User) -> str:
-    return bearer(user)["Authorization"].removeprefix("Bearer ")
-
-
 @pytest.fixture
 def client(server: LiveServer, user: User) -> Iterator[OpenAI]:
-    with OpenAI(base_url=f"{server.url}{BASE}", api_key=key(user)) as made:
+    with OpenAI(base_url=f"{server.url}{BASE}", api_key=token_of(user)) as made:
         yield made
 
 
 @pytest.fixture
 async def aclient(server: LiveServer, user: User) -> AsyncIterator[AsyncOpenAI]:
-    async with AsyncOpenAI(base_url=f"{server.url}{BASE}", api_key=await sync_to_async(key)(user)) as made:
+    async with AsyncOpenAI(base_url=f"{server.url}{BASE}", api_key=await sync_to_async(token_of)(user)) as made:
         yield made
 
 
@@ -196,7 +192,7 @@ def test_wrong_keys_and_missing_permissions_are_raised_as_such(client: OpenAI, m
     with pytest.raises(openai.AuthenticationError):
         client.with_options(api_key="nonsense").models.list()
     with pytest.raises(openai.PermissionDeniedError):
-        client.with_options(api_key=key(make_user("eve"))).chat.completions.create(model=MODEL, messages=HELLO)
+        client.with_options(api_key=token_of(make_user("eve"))).chat.completions.create(model=MODEL, messages=HELLO)
 
 
 def test_what_cannot_succeed_is_not_tried_again(client: OpenAI, stage: ProviderInstance) -> None:

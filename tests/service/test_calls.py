@@ -34,6 +34,7 @@ from ai_models.exceptions import (
 )
 from ai_models.models import ProviderCapability, ProviderInstance
 from ai_models.types import Chunk, EmbedResult, ToolCallDelta, Warning
+from tests.polling import until
 from tests.service.conftest import DONE, Puppet
 
 ANSWER = [Chunk(text="Hello "), Chunk(text="you"), DONE]
@@ -371,13 +372,6 @@ async def test_one_value_gives_one_vector_and_values_give_vectors(puppet: type[P
     assert (many.embedding, many.embeddings) == (None, [[1.0], [2.0]])
     with pytest.raises(InvalidRequest):
         await ai_models.aembed("a", values=["b"])
-
-
-async def until(condition: Any, seconds: float = 5.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen in time"
-        await asyncio.sleep(0.01)
 
 
 async def test_the_parts_of_an_answer_can_be_sent_back(puppet: type[Puppet]) -> None:

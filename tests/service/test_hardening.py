@@ -29,8 +29,8 @@ from ai_models.models import ProviderInstance
 from ai_models.transports import litellm
 from ai_models.types import Chunk, Usage
 from tests.conftest import Seed
+from tests.polling import until
 from tests.service.conftest import DONE, Puppet
-from tests.service.test_calls import until
 from tests.upstreams import openai
 from tests.upstreams.replies import Wait, json_reply, sse, stream
 from tests.upstreams.server import Upstream

@@ -10,8 +10,8 @@ from pytest_django import Settings
 
 import ai_models
 from ai_models.exceptions import UpstreamError, UpstreamTimeout
+from tests.polling import until
 from tests.service.conftest import Puppet
-from tests.service.test_calls import until
 
 TEXTS = ["a" * length for length in range(1, 24)]
 

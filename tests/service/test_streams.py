@@ -15,8 +15,8 @@ import ai_models
 from ai_models import events
 from ai_models.exceptions import InvalidRequest, ProviderNotFound, UpstreamError, UpstreamInvalidResponse, UpstreamTimeout
 from ai_models.types import Chunk, ToolCallDelta, Usage
+from tests.polling import until
 from tests.service.conftest import DONE, Puppet
-from tests.service.test_calls import until
 
 
 async def everything(stream: Any) -> list[events.Event]:

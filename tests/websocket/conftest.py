@@ -22,8 +22,9 @@ from django.core.asgi import get_asgi_application
 from pytest_django import Settings
 from websockets.asyncio.client import ClientConnection
 
-from ai_models import asgi
+from ai_models import asgi, directory
 from ai_models.models import ProviderInstance
+from ai_models.resumption import ResumableStream
 from ai_models.routing import unknown_path, websocket_urlpatterns
 from ai_models.types.frames import SUBPROTOCOL
 from tests.api.conftest import (  # noqa: F401  (fixtures)
@@ -62,6 +63,23 @@ def server(provider: ProviderInstance) -> Iterator[LiveServer]:  # noqa: F811
     """The server, on a port of its own."""
     with serving(application()) as running:
         yield running
+
+
+abearer = sync_to_async(bearer)
+
+
+def _streams() -> list[ResumableStream]:
+    return [stream for found in directory._directories.values() for stream in found.streams.values()]
+
+
+def running() -> set[str]:
+    """Ids of the streams that have not ended, in any process."""
+    return {stream.id for stream in _streams() if not stream.ended}
+
+
+def is_read_elsewhere() -> bool:
+    """Whether the process of a stream knows of a reader in another one."""
+    return any(stream._read_elsewhere for stream in _streams())
 
 
 class Socket:

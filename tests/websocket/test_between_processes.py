@@ -21,8 +21,8 @@ from tests.api.conftest import BASE, LiveServer, serving
 from tests.api.scripted import STORY, Scripted
 from tests.polling import until
 from tests.service.steps import Steps
-from tests.websocket.conftest import Connect, Servers, application
-from tests.websocket.test_resume import HANGS, TELLS, abearer, begun, is_read_elsewhere, posted, resumed, sent, some, text_of
+from tests.websocket.conftest import Connect, Servers, abearer, application, is_read_elsewhere, running
+from tests.websocket.test_resume import HANGS, TELLS, begun, posted, resumed, sent, some, text_of
 
 
 async def test_a_chat_is_the_latest_of_its_name_wherever_it_runs(servers: Servers, user: User) -> None:
@@ -49,12 +49,6 @@ async def until_named(user: User, name: str) -> None:
     while (identity := await sharing.identity_of(owner, name)) is None or identity not in running():
         assert asyncio.get_running_loop().time() < deadline
         await asyncio.sleep(0.05)
-
-
-def running() -> set[str]:
-    """Ids of the streams that have not ended, in any process."""
-    streams = [stream for found in directory._directories.values() for stream in found.streams.values()]
-    return {stream.id for stream in streams if not stream.ended}
 
 
 @pytest.mark.parametrize("leave", [False, True])

@@ -10,7 +10,7 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.contrib.auth.models import User
 
-from tests.api.conftest import LiveServer, bearer
+from tests.api.conftest import LiveServer, token_of
 from tests.api.scripted import STORY, Scripted
 from tests.javascript.proxy import proxying
 from tests.test_docs import PAGES
@@ -28,18 +28,13 @@ def shown() -> dict[str, Any]:
     return names
 
 
-async def token_of(user: User) -> str:
-    headers = await sync_to_async(bearer)(user)
-    return headers["Authorization"].removeprefix("Bearer ")
-
-
 async def test_the_python_client_comes_back_until_it_has_everything(
     server: LiveServer, user: User, shown: dict[str, Any]
 ) -> None:
     with proxying(server.port) as proxy:
         url = f"ws://127.0.0.1:{proxy.port}/ws/ai/v1/"
         events = []
-        async for event in shown["stream_text"](url, await token_of(user), {"prompt": "a", "model": "tells"}):
+        async for event in shown["stream_text"](url, await sync_to_async(token_of)(user), {"prompt": "a", "model": "tells"}):
             events.append(event)
             if event["seq"] in {1, 7, 60}:
                 proxy.cut()
@@ -52,7 +47,7 @@ async def test_the_python_client_comes_back_until_it_has_everything(
 async def test_the_python_client_tells_what_was_refused(server: LiveServer, user: User, shown: dict[str, Any]) -> None:
     url = f"ws://127.0.0.1:{server.port}/ws/ai/v1/"
     with pytest.raises(RuntimeError, match="colour: this field does not exist"):
-        await anext(shown["stream_text"](url, await token_of(user), {"prompt": "a", "colour": "red"}))
+        await anext(shown["stream_text"](url, await sync_to_async(token_of)(user), {"prompt": "a", "colour": "red"}))
 
 
 async def test_the_python_client_gives_up_in_the_end(shown: dict[str, Any]) -> None:

@@ -22,11 +22,9 @@ from ai_models import tickets
 from ai_models.api.views import View
 from ai_models.cache import shared_cache
 from ai_models.types.frames import SUBPROTOCOL
-from tests.api.conftest import BASE, LiveServer, MakeUser, bearer
+from tests.api.conftest import BASE, LiveServer, MakeUser
 from tests.polling import until
-from tests.websocket.conftest import Connect, Socket
-
-abearer = sync_to_async(bearer)
+from tests.websocket.conftest import Connect, Socket, abearer
 
 
 async def works(socket: Socket) -> bool:

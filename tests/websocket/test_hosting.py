@@ -28,7 +28,7 @@ from ai_models.models import ProviderInstance
 from tests.api.conftest import BASE, LiveServer, MakeUser, bearer, serving
 from tests.api.scripted import Scripted
 from tests.polling import until
-from tests.websocket.conftest import Connect, Servers, application, redis_url
+from tests.websocket.conftest import Connect, Servers, application, redis_url, running
 
 GONE, LONG = "0" * 32, "1" * 32
 """Ids of streams of other processes."""
@@ -261,9 +261,3 @@ async def test_what_a_socket_held_is_given_back(connect: Connect) -> None:
             socket.cut()
         await until(lambda: len(consumers.sockets) == 0)
         await until(lambda: not running())
-
-
-def running() -> list[str]:
-    """Ids of the streams that have not ended."""
-    streams = [stream for found in directory._directories.values() for stream in found.streams.values()]
-    return [stream.id for stream in streams if not stream.ended]

@@ -14,18 +14,16 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.contrib.auth.models import User
 
-from ai_models import directory
-from tests.api.conftest import BASE, LiveServer, MakeUser, bearer
+from tests.api.conftest import BASE, LiveServer, MakeUser
 from tests.api.scripted import STORY, Scripted
 from tests.polling import until
-from tests.websocket.conftest import TERMINAL, Connect, Servers, Socket
+from tests.websocket.conftest import TERMINAL, Connect, Servers, Socket, abearer, is_read_elsewhere
 
 TELLS = {"prompt": "a", "model": "tells"}
 HANGS = {"prompt": "a", "model": "hangs-later"}
 SLOTS = 12
 STORIES = 8
 
-abearer = sync_to_async(bearer)
 Events = list[dict[str, Any]]
 
 
@@ -238,12 +236,6 @@ async def test_a_stream_goes_on_in_another_process(connect: Connect, servers: Se
         seen += await resumed(socket, "a", 20)
     assert text_of(seen) == "".join(STORY)
     assert len(Scripted.requests) == 1
-
-
-def is_read_elsewhere() -> bool:
-    """Whether the process of a stream knows of a reader in another one."""
-    running = [stream for found in directory._directories.values() for stream in found.streams.values()]
-    return any(stream._read_elsewhere for stream in running)
 
 
 async def test_a_reader_in_another_process_keeps_a_stream_alive_and_its_leaving_ends_it(
