@@ -17,10 +17,10 @@ from ai_models.models import ProviderCapability, ProviderInstance
 from ai_models.openai_api.endpoints import CHAT, ENDPOINTS
 from ai_models.openai_api.fields import Ignored, Option, Refused, roles
 from tests import samples
-from tests.api.conftest import LiveServer
+from tests.api.conftest import LiveServer, token_of
 from tests.openai_api.actor import Actor
 from tests.openai_api.conftest import chunks
-from tests.openai_api.test_sdk import ADA, OWN_WARNING, key
+from tests.openai_api.test_sdk import ADA, OWN_WARNING
 from tests.test_docs import codes, rows, section
 
 PAGE = (Path(__file__).parents[2] / "docs" / "openai.md").read_text()
@@ -68,7 +68,7 @@ async def test_a_python_example_runs(
     local: None, server: LiveServer, user: User, example: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("TOKEN", await sync_to_async(key)(user))
+    monkeypatch.setenv("TOKEN", await sync_to_async(token_of)(user))
     code = compile(example.replace(ADDRESS, server.url), "docs/openai.md", "exec")
     await sync_to_async(exec, thread_sensitive=False)(code, {"__name__": "example"})
     assert capsys.readouterr().out.strip()
@@ -79,7 +79,7 @@ def test_the_examples_of_curl_run(local: None, server: LiveServer, user: User, t
     (tmp_path / "speech.wav").write_bytes(samples.WAV)
     told = []
     for example in examples("sh"):
-        command = example.replace("\\\n", " ").replace("$TOKEN", key(user)).replace(ADDRESS, server.url)
+        command = example.replace("\\\n", " ").replace("$TOKEN", token_of(user)).replace(ADDRESS, server.url)
         done = subprocess.run(
             [*shlex.split(command), "--fail-with-body"], cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False
         )

@@ -11,10 +11,10 @@ from langchain_openai import ChatOpenAI, OpenAIEmbeddings
 from pydantic import BaseModel, SecretStr
 
 from ai_models.types import Chunk, ToolCallDelta
-from tests.api.conftest import LiveServer
+from tests.api.conftest import LiveServer, token_of
 from tests.openai_api.actor import CALLS, DONE, VECTORS, Actor
 from tests.openai_api.conftest import BASE
-from tests.openai_api.test_sdk import ADA, OWN_WARNING, Person, key
+from tests.openai_api.test_sdk import ADA, OWN_WARNING, Person
 
 
 class Weather(BaseModel):
@@ -25,7 +25,7 @@ class Weather(BaseModel):
 
 @pytest.fixture
 def model(server: LiveServer, user: User) -> ChatOpenAI:
-    return ChatOpenAI(model="stage/lead", base_url=f"{server.url}{BASE}", api_key=SecretStr(key(user)), temperature=0)
+    return ChatOpenAI(model="stage/lead", base_url=f"{server.url}{BASE}", api_key=SecretStr(token_of(user)), temperature=0)
 
 
 def test_a_chat(model: ChatOpenAI) -> None:
@@ -90,7 +90,7 @@ def test_embeddings(server: LiveServer, user: User) -> None:
     vectors = OpenAIEmbeddings(
         model="stage/lead",
         base_url=f"{server.url}{BASE}",
-        api_key=SecretStr(key(user)),
+        api_key=SecretStr(token_of(user)),
         check_embedding_ctx_length=False,
     )
     assert vectors.embed_query("a") == pytest.approx(VECTORS[0])
