@@ -15,7 +15,7 @@ from typing import Any, get_origin
 import regex
 
 from ai_models import jsontext
-from ai_models.exceptions import InvalidRequest, NoObjectGenerated
+from ai_models.exceptions import InvalidRequest, NoObjectGenerated, Remedy
 from ai_models.types import ObjectResult, TextResult
 
 _FENCE = re.compile(r"\A\s*```(?:json)?[^\S\n]*\n")
@@ -78,7 +78,8 @@ class Schema:
         except ValueError:
             cut = result.finish_reason == "length"
             message = f"The model's answer is not JSON.{' It was cut off at the output limit.' if cut else ''}"
-            raise NoObjectGenerated(message, text=result.text, retryable=not cut) from None
+            remedy: Remedy = "caller" if cut else "retry"
+            raise NoObjectGenerated(message, text=result.text, retryable=not cut, remedy=remedy) from None
         return ObjectResult.of(result, self.validator.validate(value, _unfenced(result.text)))
 
 

