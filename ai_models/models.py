@@ -1,4 +1,5 @@
-"""The rows behind every call: provider instances, their capabilities, and the revision that tells when they changed. And jobs.
+"""The rows behind every call: provider instances, their capabilities, and the revision that tells when they changed. Beside
+them video jobs, API tokens and server processes.
 
 Every write of configuration raises the revision in its own transaction, and always *before* it touches another row. That makes
 the revision's row the one lock that all writers take first, so that they queue up instead of deadlocking.
@@ -87,10 +88,12 @@ class ProviderInstance(_Revisioned):
     orphaned = models.BooleanField(default=False, editable=False, help_text="Managed, and gone from the configuration file.")
     options = models.JSONField(default=dict, blank=True, help_text="Connection settings that are no secrets.")
     credentials = models.JSONField(default=dict, blank=True, editable=False, help_text="Encrypted secret settings.")
+    credentials_set_at = models.JSONField(default=dict, editable=False, help_text="When each secret setting was stored.")
     state = models.CharField(max_length=32, choices=_CHECK_STATES, default=CheckState.UNCHECKED.value, editable=False)
     state_message = models.TextField(blank=True, editable=False)
     checked_at = models.DateTimeField(null=True, editable=False)
     latency_ms = models.PositiveIntegerField(null=True, editable=False)
+    report = models.JSONField(default=list, editable=False, help_text="The rungs of the last check.")
     declaration_seal = models.TextField(
         blank=True, editable=False, help_text="Encrypted digests of the credentials as last seeded."
     )
@@ -120,6 +123,7 @@ class ProviderInstance(_Revisioned):
     def forget_check(self) -> None:
         """Take back the last health check; call it when connection settings change. Does not save."""
         self.state, self.state_message, self.checked_at, self.latency_ms = CheckState.UNCHECKED, "", None, None
+        self.report = []
 
 
 class ProviderCapability(_Revisioned):
@@ -133,6 +137,7 @@ class ProviderCapability(_Revisioned):
     check_state = models.CharField(max_length=32, choices=_CHECK_STATES, default=CheckState.UNCHECKED.value, editable=False)
     check_message = models.TextField(blank=True, editable=False)
     checked_at = models.DateTimeField(null=True, editable=False)
+    latency_ms = models.PositiveIntegerField(null=True, editable=False)
 
     class Meta:
         ordering = ("capability",)
@@ -144,7 +149,7 @@ class ProviderCapability(_Revisioned):
 
     def forget_check(self) -> None:
         """Take back the last check; call it when models change. Does not save."""
-        self.check_state, self.check_message, self.checked_at = CheckState.UNCHECKED, "", None
+        self.check_state, self.check_message, self.checked_at, self.latency_ms = CheckState.UNCHECKED, "", None, None
 
 
 class VideoJob(models.Model):
@@ -186,6 +191,46 @@ class VideoJob(models.Model):
 
     def __str__(self) -> str:
         return f"{self.id} ({self.status})"
+
+
+class APIToken(models.Model):
+    """What is known of an API token beside its hash, and stays known when it is revoked. The token itself is stored nowhere."""
+
+    digest = models.CharField(max_length=128, unique=True, editable=False, help_text="The hash by which the host finds it.")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    prefix = models.CharField(max_length=32, help_text="Its first characters, to tell it from others.")
+    label = models.CharField(max_length=64, blank=True, help_text="What it is for.")
+    created_at = models.DateTimeField()
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    expires_at = models.DateTimeField(null=True)
+    last_used_at = models.DateTimeField(null=True)
+    revoked_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ("-created_at",)
+        verbose_name = "API token"
+        default_permissions = ("add", "view", "delete")
+
+    def __str__(self) -> str:
+        return f"{self.prefix}…"
+
+
+class Worker(models.Model):
+    """A server process, and the revision of the configuration that it serves. It reports; a row that is old is a process gone."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    host = models.CharField(max_length=255)
+    pid = models.PositiveIntegerField()
+    revision = models.PositiveBigIntegerField(null=True, help_text="None while it has not loaded any.")
+    started_at = models.DateTimeField()
+    seen_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ("host", "pid")
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.pid}"
 
 
 @receiver([pre_save, pre_delete], sender=ProviderInstance)
