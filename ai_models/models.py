@@ -216,7 +216,7 @@ class APIToken(models.Model):
 
 
 class Worker(models.Model):
-    """A server process, and the revision of the configuration that it serves. It reports; a row that is old is a process gone."""
+    """A server process, and the revision of the configuration that it serves. A row that is old is a process gone."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     host = models.CharField(max_length=255)
