@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Unpack
@@ -10,15 +11,16 @@ from typing import Any, Unpack
 from asgiref.sync import sync_to_async
 from django.db import Error as DatabaseError
 
-from ai_models import calls, connections, gates, naming, registry, resolution, store
+from ai_models import checking, gates, naming, registry, resolution, store
 from ai_models.access import CHECK_PERMISSION, VIEW_PERMISSION, may, supported_by
 from ai_models.capabilities import Capability
+from ai_models.checking import Rung
 from ai_models.exceptions import AIModelsError, NotReady, PermissionDenied, ProviderNotFound
 from ai_models.models import ProviderInstance
 from ai_models.resolution import NO_PROVIDER
 from ai_models.serialization import validate
-from ai_models.snapshot import CheckState, InstanceFacts, Snapshot
-from ai_models.types import Health, ResolveRequest
+from ai_models.snapshot import InstanceFacts, Snapshot
+from ai_models.types import ResolveRequest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,8 +50,9 @@ class ProviderInfo:
     Attributes:
         state: ``ready``, ``disabled``, ``orphaned``, ``misconfigured``, ``credential-missing``,
             ``credential-undecryptable`` or ``credential-rejected``.
-        message: what the last check found.
-        latency_ms: milliseconds of that check.
+        message: why it is in that state; where nothing is in the way of calls, what the last check found.
+        check: the last check's result: ``unchecked``, ``healthy``, ``unhealthy`` or ``credential-rejected``.
+        latency_ms: milliseconds that the provider took to answer it.
     """
 
     name: str
@@ -61,6 +64,7 @@ class ProviderInfo:
     orphaned: bool
     state: str
     message: str
+    check: str
     checked_at: datetime | None
     latency_ms: int | None
     capabilities: tuple[CapabilityInfo, ...]
@@ -134,6 +138,16 @@ async def aresolve(*, user: Any = None, **request: Unpack[ResolveRequest]) -> Re
         ProviderNotFound: the named instance does not exist, or none is named and there is no default.
     """
     await _require_any(user)
+    return await aexplain(user, **request)
+
+
+async def aexplain(user: Any = None, **request: Unpack[ResolveRequest]) -> Resolution:
+    """:func:`aresolve` about a user who may use nothing, too: for whoever may know that of them.
+
+    Args:
+        user: whose permission is judged; without one that of a trusted caller.
+        request: see :class:`~ai_models.types.ResolveRequest`; ``capability`` is required.
+    """
     validated = validate(ResolveRequest, request)
     capability = resolution.parse_capability(validated["capability"])
     target = resolution.resolve(await store.acurrent(), capability, validated.get("provider"), validated.get("model"))
@@ -201,31 +215,33 @@ async def amodels(capability: str | None = None, user: Any = None) -> tuple[Mode
     )
 
 
-async def acheck(name: str, user: Any = None) -> ProviderInfo:
-    """Run the family's health check on an instance, which costs nothing, and store what it finds.
+async def acheck(name: str, user: Any = None, capabilities: Sequence[str] = ()) -> ProviderInfo:
+    """Check an instance and store what is found. It costs nothing, unless capabilities are given.
+
+    Args:
+        capabilities: those for which one small call is made, which is paid for.
 
     Raises:
         PermissionDenied: the user may not change providers.
         ProviderNotFound: there is none of this name.
     """
-    if user is not None and not await may(user, CHECK_PERMISSION):
-        raise PermissionDenied(f"You may not check providers. It needs the permission {CHECK_PERMISSION}.")
-    facts = _facts(await store.acurrent(), name)
-    state, health = await _health(facts)
-    milliseconds = None if health.latency is None else round(health.latency * 1000)
-    await sync_to_async(store.record_check)(facts, state, health.message, milliseconds)
+    async for _ in aclimb(name, user, capabilities):
+        pass
     return await aprovider(name)
 
 
-async def _health(facts: InstanceFacts) -> tuple[CheckState, Health]:
-    try:
-        async with connections.connected(facts) as family:
-            health = await calls.attempts(family.health_check, calls.Limits.of({"timeout": 30.0, "max_retries": 0}))
-    except AIModelsError as error:
-        return CheckState.UNHEALTHY, Health(healthy=False, message=error.message)
-    if health.healthy:
-        return CheckState.HEALTHY, health
-    return CheckState.REJECTED if health.credential_rejected else CheckState.UNHEALTHY, health
+async def aclimb(name: str, user: Any = None, capabilities: Sequence[str] = ()) -> AsyncGenerator[Rung]:
+    """:func:`acheck`, told while it goes on. What is found is stored after the last rung, if the reader stays so long."""
+    if user is not None and not await may(user, CHECK_PERMISSION):
+        raise PermissionDenied(f"You may not check providers. It needs the permission {CHECK_PERMISSION}.")
+    asked = [resolution.parse_capability(capability) for capability in capabilities]
+    facts = _facts(await store.acurrent(), name)
+    rungs: list[Rung] = []
+    async with aclosing(checking.climb(facts, asked)) as climbing:
+        async for rung in climbing:
+            rungs.append(rung)
+            yield rung
+    await sync_to_async(checking.record)(facts, rungs)
 
 
 async def _require_any(user: Any) -> None:
@@ -266,11 +282,19 @@ def _provider(snapshot: Snapshot, facts: InstanceFacts, check: Mapping[str, Any]
         managed=facts.managed,
         orphaned=facts.orphaned,
         state=facts.state,
-        message=facts.problem or check.get("state_message") or "",
+        message=_obstacle(facts, supported) or check.get("state_message") or "",
+        check=facts.check,
         checked_at=check.get("checked_at"),
         latency_ms=check.get("latency_ms"),
         capabilities=tuple(_capability(facts, one, one in supported, one in available) for one in Capability),
     )
+
+
+def _obstacle(facts: InstanceFacts, supported: frozenset[Capability]) -> str | None:
+    """What is in the way of every call to the instance, whatever it is for."""
+    found = {verdict.gate: verdict.error for verdict in gates.verdicts(facts, Capability.TEXT_GENERATION, supported)}
+    error = found["instance-enabled"] or found["credential"]
+    return error.message if error else None
 
 
 def _capability(facts: InstanceFacts, capability: Capability, supported: bool, available: bool) -> CapabilityInfo:

@@ -12,6 +12,7 @@ from asgiref.sync import sync_to_async
 from ai_models import store
 from ai_models.exceptions import UpstreamAuthFailed
 from ai_models.snapshot import CheckState, InstanceFacts
+from ai_models.transports import faults
 
 logger = logging.getLogger(__name__)
 
@@ -24,6 +25,8 @@ async def observed(facts: InstanceFacts) -> AsyncIterator[None]:
     """Watch one call to the instance."""
     try:
         yield
+    except faults.NotPermitted:  # the vendor knows the credential; it is this model or call that it does not open
+        raise
     except UpstreamAuthFailed as error:
         if facts.check is not CheckState.REJECTED:
             await _note((facts, CheckState.REJECTED, error.message))

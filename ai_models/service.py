@@ -21,11 +21,14 @@ from ai_models.catalog import (
     ProviderInfo,
     Resolution,
     acheck,
+    aclimb,
+    aexplain,
     amodels,
     aprovider,
     aproviders,
     aresolve,
 )
+from ai_models.checking import Rung
 from ai_models.exceptions import AIModelsError, InvalidRequest
 from ai_models.pipeline import Call, calling
 from ai_models.readiness import Readiness, areadiness
@@ -55,10 +58,13 @@ __all__ = [
     "ProviderInfo",
     "Readiness",
     "Resolution",
+    "Rung",
     "TextStream",
     "acheck",
+    "aclimb",
     "aclose",
     "aembed",
+    "aexplain",
     "agenerate_image",
     "agenerate_object",
     "agenerate_speech",

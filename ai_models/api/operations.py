@@ -213,7 +213,10 @@ GET_PROVIDER = Operation(
 CHECK_PROVIDER = Operation(
     name="check-provider",
     summary="Check a provider instance now",
-    description="Runs the family's health check and stores its result. Needs the permission ai_models.change_providerinstance.",
+    description=(
+        "Checks settings, credential, address, authentication and models at no cost, and stores what is found. "
+        "Needs the permission ai_models.change_providerinstance."
+    ),
     result=service.ProviderInfo,
     errors=(*ALWAYS, *_PROVIDER),
 )

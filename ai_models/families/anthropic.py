@@ -7,9 +7,11 @@ from typing import Any
 
 from ai_models.capabilities import Capability
 from ai_models.families import extended_thinking, fields
+from ai_models.families.base import Connection, listed
 from ai_models.families.translated import Translated
 from ai_models.transports import chat_requests
-from ai_models.types import FilePart, ReasoningContent, TextContent, TextRequest
+from ai_models.transports.anthropic import AnthropicTransport
+from ai_models.types import FilePart, Health, ReasoningContent, TextContent, TextRequest
 
 # https://platform.claude.com/docs/en/build-with-claude/vision, .../pdf-support
 _IMAGES = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
@@ -41,6 +43,21 @@ class Anthropic(Translated):
         "tool_use": "tool-calls",
         "refusal": "content-filter",
     }
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(connection)
+        self.endpoint = AnthropicTransport(self._origin(), headers=self._headers(), destinations=connection.destinations)
+
+    async def health_check(self) -> Health:
+        return await listed(self.endpoint.models())
+
+    def knows(self, model: str, names: frozenset[str]) -> bool | None:
+        """Names go without their date, or with ``latest`` in its place; they are listed with it."""
+        return model in names or any(name.startswith(f"{model.removesuffix('-latest')}-") for name in names)
+
+    async def aclose(self) -> None:
+        await super().aclose()
+        await self.endpoint.aclose()
 
     def finish_reason(self, payload: Mapping[str, Any]) -> str | None:
         # In an answer at the top, in a stream in its message_delta event.
@@ -83,14 +100,21 @@ class Anthropic(Translated):
         return extended_thinking.excluded(request)
 
     async def arguments(self, model: str, capability: Capability) -> dict[str, Any]:
-        key = self.connection.secrets["apiKey"].reveal()
-        # The key also as a header: litellm sends some kinds of key as a bearer token, which only Anthropic's own host takes.
         return {
             "model": model,
-            "api_base": self.connection.options["baseURL"].rstrip("/").removesuffix("/v1"),
-            "api_key": key,
-            "extra_headers": {**self.connection.headers(), "x-api-key": key},
+            "api_base": self._origin(),
+            "api_key": self.connection.secrets["apiKey"].reveal(),
+            # The key among them: litellm sends some kinds of key as a bearer token, which only Anthropic's own host takes.
+            "extra_headers": self._headers(),
         }
+
+    def _origin(self) -> str:
+        base_url: str = self.connection.options["baseURL"]
+        return base_url.rstrip("/").removesuffix("/v1")
+
+    def _headers(self) -> dict[str, str]:
+        key = self.connection.secrets.get("apiKey")
+        return {**self.connection.headers(), **({"x-api-key": key.reveal()} if key else {})}
 
 
 def _source(kind: str, part: FilePart) -> Mapping[str, Any]:

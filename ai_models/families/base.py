@@ -6,7 +6,8 @@ default: a capability works only when it is listed in ``capabilities`` and its `
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterable, Mapping
+import time
+from collections.abc import AsyncGenerator, Awaitable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NoReturn
 
@@ -183,9 +184,21 @@ class Family:
     async def warm_up(self) -> None:
         """Load what the first call would wait for. Called in the background when a server has started; calls nobody."""
 
+    def destination(self) -> str | None:
+        """The address that calls go to; ``None`` when they go to none. A check looks whether it can be reached."""
+        address: str | None = self.connection.options.get("baseURL")
+        return address
+
     async def health_check(self) -> Health:
-        """Whether the instance can be used, found out without cost."""
+        """Whether the instance can be used, found out without cost.
+
+        Errors may be raised as calls raise them. Where the vendor lists its models, :func:`listed` makes the result.
+        """
         return Health(healthy=True, message=f"{self.label} has no free check; its configuration is complete.")
+
+    def knows(self, model: str, names: frozenset[str]) -> bool | None:
+        """Whether a configured model is among those that the provider lists; ``None`` when its list cannot tell."""
+        return model in names
 
     async def aclose(self) -> None:
         """Close connections and stop what was started. The object is not used afterwards."""
@@ -215,3 +228,15 @@ class Family:
 
     def _refuse(self, capability: Capability) -> NoReturn:
         raise UnsupportedFunctionality(f"Provider family {self.type} does not have {capability}.")
+
+
+async def listed(models: Awaitable[Iterable[str]]) -> Health:
+    """The health that a vendor's list of its models proves."""
+    started = time.monotonic()
+    found = frozenset(await models)
+    return Health(
+        healthy=True,
+        message=f"The provider lists {len(found)} model{'s' if len(found) != 1 else ''}.",
+        latency=time.monotonic() - started,
+        models=found or None,
+    )

@@ -6,15 +6,16 @@ import asyncio
 import hashlib
 import json
 import re
+import time
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
 from contextlib import aclosing
 from functools import cached_property
 from typing import Any
 
 from ai_models.capabilities import Capability
-from ai_models.exceptions import CredentialUnavailable, UnsupportedFunctionality
+from ai_models.exceptions import CredentialUnavailable, ModelNotFound, UnsupportedFunctionality
 from ai_models.families import extended_thinking, fields
-from ai_models.families.base import Connection, SettingProblem
+from ai_models.families.base import Connection, SettingProblem, listed
 from ai_models.families.translated import Translated
 from ai_models.transports import bedrock_media, chat_requests
 from ai_models.transports.bedrock import BedrockTransport
@@ -23,6 +24,7 @@ from ai_models.transports.litellm import SCHEMA_TOOL
 from ai_models.types import (
     Chunk,
     FilePart,
+    Health,
     ImageRequest,
     ImageResult,
     NamedTool,
@@ -173,6 +175,27 @@ class Bedrock(Translated):
             raise UnsupportedFunctionality("model: of the models on Bedrock, Amazon's and Stability's make images.")
         return bedrock_media.images(await self.runtime.invoke(model, body, request.get("headers")))
 
+    def destination(self) -> str:
+        return self._endpoint()
+
+    async def health_check(self) -> Health:
+        """List the region's models; at an address of the instance's own, which may be the runtime alone, ask that."""
+        if not self.connection.options.get("baseURL"):
+            return await listed(self.runtime.models(self._control_plane()))
+        started = time.monotonic()
+        try:
+            await self.runtime.ask()
+        except ModelNotFound:  # a gateway that has of the runtime what it needs
+            return Health(healthy=True, message="Its own address has nothing to ask that costs nothing.")
+        return Health(healthy=True, message="The runtime takes the instance's credential.", latency=time.monotonic() - started)
+
+    def knows(self, model: str, names: frozenset[str]) -> bool | None:
+        """Inference profiles have the name of their model, after a region. What is an account's own is not listed."""
+        resource, _, name = model.rpartition("/")
+        if resource and not resource.endswith((":foundation-model", ":inference-profile")):
+            return None
+        return name in names or name.partition(".")[2] in names
+
     async def aclose(self) -> None:
         await super().aclose()
         await self.runtime.aclose()
@@ -243,6 +266,9 @@ class Bedrock(Translated):
         region = self.connection.options["region"]
         endpoint: str = self.connection.options.get("baseURL") or f"https://bedrock-runtime.{region}.amazonaws.com"
         return endpoint.rstrip("/")
+
+    def _control_plane(self) -> str:
+        return f"https://bedrock.{self.connection.options['region']}.amazonaws.com"
 
     async def authorize(self, method: str, url: str, body: bytes) -> dict[str, str]:
         """AWS Signature Version 4."""

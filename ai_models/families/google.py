@@ -10,12 +10,13 @@ from typing import Any
 from ai_models.capabilities import Capability
 from ai_models.exceptions import UnsupportedFunctionality
 from ai_models.families import fields
-from ai_models.families.base import Connection
+from ai_models.families.base import Connection, listed
 from ai_models.families.translated import Translated
 from ai_models.transports import chat_requests, google_media
 from ai_models.transports.google import GoogleTransport
 from ai_models.types import (
     FilePart,
+    Health,
     ImageRequest,
     ImageResult,
     ReasoningContent,
@@ -130,6 +131,9 @@ class Google(Translated):
 
     def do_fetch_video(self, model: str, reference: Mapping[str, Any], index: int) -> AsyncGenerator[bytes]:
         return self.media.video_content(reference["urls"][index])
+
+    async def health_check(self) -> Health:
+        return await listed(self.media.models())
 
     async def aclose(self) -> None:
         await super().aclose()

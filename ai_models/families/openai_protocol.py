@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
@@ -10,8 +9,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from ai_models.capabilities import Capability
-from ai_models.exceptions import AIModelsError, UpstreamAuthFailed
-from ai_models.families.base import Connection, Family
+from ai_models.families.base import Connection, Family, listed
 from ai_models.transports import chat_requests
 from ai_models.transports.openai import OpenAITransport
 from ai_models.types import (
@@ -84,20 +82,7 @@ class OpenAIProtocol(Family):
         return await self.transport.embed({**body, **self.options(request)}, headers=request.get("headers"))
 
     async def health_check(self) -> Health:
-        """List the endpoint's models, which costs nothing and proves address and credential."""
-        started = time.monotonic()
-        try:
-            found = await self.transport.models()
-        except AIModelsError as error:
-            rejected = isinstance(error, UpstreamAuthFailed)
-            return Health(
-                healthy=False, message=error.message, latency=time.monotonic() - started, credential_rejected=rejected
-            )
-        return Health(
-            healthy=True,
-            message=f"The endpoint lists {len(found)} model{'s' if len(found) != 1 else ''}.",
-            latency=time.monotonic() - started,
-        )
+        return await listed(self.transport.models())
 
     async def aclose(self) -> None:
         await self.transport.aclose()

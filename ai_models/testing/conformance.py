@@ -151,6 +151,14 @@ class FamilyConformance:
         assert isinstance(health, Health)
         assert health.message.strip()
         assert health.latency is None or health.latency >= 0
+        listed = health.models or frozenset()
+        assert all(connected.knows(name, listed) is not False for name in listed), "what is listed is known"
+
+    @pytest.mark.asyncio
+    async def test_the_destination_is_an_address_that_can_be_judged(self, connection: Connection, connected: Family) -> None:
+        address = connected.destination()
+        if address is not None:
+            connection.destinations.check_url(address)
 
     # --- the methods -------------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""Bedrock's InvokeModel, spoken directly on pooled connections, for images.
+"""Bedrock's InvokeModel, spoken directly on pooled connections, for images; and what it lists, which costs nothing.
 
 Text and embeddings go through litellm; images do not. litellm signs them with keys that it looks for itself, drops what
 Amazon's models say when they withhold images, and has a second road for edits that passes over answers without an image.
@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from ai_models import encoding
 from ai_models.destinations import DestinationPolicy
-from ai_models.transports import http
+from ai_models.transports import http, listing
 
 Authorize = Callable[[str, str, bytes], Awaitable[Mapping[str, str]]]
 
@@ -44,6 +44,26 @@ class BedrockTransport:
         async with self._client.open("POST", url, headers=signed, body=data, accept=(http.JSON,)) as response:
             return http.json_object(await http.read(response))
 
+    async def models(self, control_plane: str) -> tuple[str, ...]:
+        """``GET foundation-models``: the ids that the region has.
+
+        https://docs.aws.amazon.com/bedrock/latest/APIReference/API_ListFoundationModels.html
+
+        Args:
+            control_plane: the origin of that API, which is not the runtime's.
+        """
+        return listing.names(await self._get(f"{control_plane}/foundation-models"), "modelSummaries", "modelId")
+
+    async def ask(self) -> None:
+        """``GET async-invoke``: of what the runtime lists, one item. It proves the credential where calls go.
+
+        https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ListAsyncInvokes.html
+        """
+        await self._get(f"{self._endpoint}/async-invoke?maxResults=1")
+
     async def aclose(self) -> None:
         """Close the pooled connections."""
         await self._client.aclose()
+
+    async def _get(self, url: str) -> dict[str, Any]:
+        return await self._client.get_object(url, headers=await self._authorize("GET", url, b""))

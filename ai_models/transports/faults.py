@@ -39,6 +39,8 @@ _POLICY_WORDS = re.compile(
 )
 _KEY_WORDS = re.compile(r"API key (?:not valid|expired|not found)", re.IGNORECASE)  # with which Google answers 400
 _QUOTA_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached", "credit_balance_too_low"})
+# With 403, from vendors that recognize the credential: of AWS, of Anthropic, and of OpenAI for a key without that scope.
+_PERMISSION_CODES = frozenset({"accessdeniedexception", "permission_error", "missing_scope"})
 # The status that goes with a provider's error code, for errors that come with status 200.
 _STATUS_OF_CODE = {
     "authentication_error": 401, "invalid_api_key": 401, "permission_error": 403, "accessDeniedException": 403,
@@ -49,6 +51,10 @@ _STATUS_OF_CODE = {
 }  # fmt: skip
 
 
+class NotPermitted(UpstreamAuthFailed):
+    """The provider knows the credential, which may not do this."""
+
+
 def from_status(status: int, headers: Mapping[str, str], body: bytes) -> AIModelsError:
     """The error for an answer with a status of 400 or above.
 
@@ -56,7 +62,8 @@ def from_status(status: int, headers: Mapping[str, str], body: bytes) -> AIModel
         headers: of the answer, names in lower case.
         body: the first part of the answer is enough.
     """
-    return _error(status, _details(body), retry_after(headers))
+    named, _, _ = headers.get("x-amzn-errortype", "").partition(":")  # AWS says there what others say in the body
+    return _error(status, {**_details(body), **({"header": named} if named else {})}, retry_after(headers))
 
 
 def from_error_object(payload: Mapping[str, Any]) -> AIModelsError:
@@ -100,6 +107,8 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 def _error(status: int, details: Mapping[str, Any], wait: float | None) -> AIModelsError:
     codes = {str(value).lower() for value in details.values()}
+    if status == 403 and codes & _PERMISSION_CODES:
+        return NotPermitted("The provider does not let the instance's credential do this.")
     if status in {401, 403} or (status == 400 and _KEY_WORDS.search(str(details.get("message", "")))):
         return UpstreamAuthFailed("The provider refused the instance's credential.")
     if status == 404:

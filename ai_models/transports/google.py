@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import Any
+from urllib.parse import urlencode
 
 from ai_models import encoding
 from ai_models.destinations import DestinationPolicy
-from ai_models.transports import faults, google_media, http
+from ai_models.transports import faults, google_media, http, listing
 from ai_models.types import ImageResult, SpeechResult, VideoOperation
 
+_LARGEST_PAGE = "1000"
 _REDIRECTS = 3
 _VIDEO_TYPES = ("video/*", "application/octet-stream")
 
@@ -86,9 +88,18 @@ class GoogleTransport:
                 async for piece in pieces:
                     yield piece
 
+    async def models(self) -> tuple[str, ...]:
+        """``GET models``: the names that the endpoint lists, as calls have them."""
+        listed = await listing.paged(self._page_of_models, "models", "name", _after)
+        return tuple(name.removeprefix("models/") for name in listed)
+
     async def aclose(self) -> None:
         """Close the pooled connections."""
         await self._client.aclose()
+
+    async def _page_of_models(self, query: listing.Query) -> dict[str, Any]:
+        url = f"{self._base_url}/models?{urlencode({'pageSize': _LARGEST_PAGE, **query})}"
+        return await self._client.get_object(url, headers=self._headers)
 
     async def _post(
         self, model: str, method: str, body: Mapping[str, Any], headers: Mapping[str, str] | None
@@ -101,3 +112,8 @@ class GoogleTransport:
             accept=(http.JSON,),
         ) as response:
             return http.parse_object(await http.read(response))
+
+
+def _after(page: Mapping[str, Any]) -> listing.Query | None:
+    token = page.get("nextPageToken")
+    return {"pageToken": token} if isinstance(token, str) and token else None

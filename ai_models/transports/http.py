@@ -1,33 +1,28 @@
 """The one door to the network: every byte to and from a provider passes here.
 
-The client pools connections, refuses destinations that the instance may not reach (at connect time, for the address that is
-really used), follows no redirect to elsewhere, bounds what it reads, and turns every fault into an error of ours where it
-happens. It uses nothing of the environment: no proxy, no netrc, no cookies.
+The client pools connections, refuses destinations that the instance may not reach (``connecting``), follows no redirect to
+elsewhere, bounds what it reads, and turns every fault into an error of ours where it happens. It uses nothing of the
+environment: no proxy, no netrc, no cookies.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
-import socket
-import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping
 from contextlib import asynccontextmanager
 from fnmatch import fnmatchcase
-from functools import cache
 from typing import Any, TypeVar
 
 import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from ai_models import jsontext
 from ai_models.conf import conf
 from ai_models.destinations import DestinationBlocked, DestinationPolicy, literal_address
-from ai_models.exceptions import AIModelsError, UpstreamError, UpstreamInvalidResponse, UpstreamTimeout
-from ai_models.transports import faults
+from ai_models.exceptions import AIModelsError, UpstreamError, UpstreamInvalidResponse
+from ai_models.transports import connecting, faults
 
-CONNECT_SECONDS = 10.0
 _ERROR_BYTES = 64 * 1024
 _ERROR_SECONDS = 1.0
 _T = TypeVar("_T")
@@ -78,6 +73,15 @@ class Client:
             # Closes the connection unless the body was read to its end; never waits, so a cancelled task gets through.
             response.close()
 
+    async def get_object(self, url: str, *, headers: Mapping[str, str]) -> dict[str, Any]:
+        """``GET`` a JSON object.
+
+        Raises:
+            AIModelsError: as :meth:`open`; or it is no such object, or an error of the provider's.
+        """
+        async with self.open("GET", url, headers=headers, body=None, accept=(JSON,)) as response:
+            return parse_object(await read(response))
+
     async def download(
         self, url: str, *, headers: Mapping[str, str], accept: tuple[str, ...], redirects: int = 0
     ) -> AsyncGenerator[bytes]:
@@ -103,7 +107,7 @@ class Client:
                 method, target, headers={**_HEADERS, **headers, "accept-encoding": "identity"}, data=body, allow_redirects=False
             )
         except (aiohttp.ClientError, DestinationBlocked, OSError, ValueError) as error:
-            raise _connection_fault(error) from None
+            raise connecting.fault(error) from None
 
     async def _session(self) -> aiohttp.ClientSession:
         loop = asyncio.get_running_loop()
@@ -111,15 +115,15 @@ class Client:
         if session is None or session.closed:
             session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(
-                    resolver=_Resolver(self._destinations),
+                    resolver=connecting.Resolver(self._destinations),
                     limit=0,
-                    ssl=_ssl_context(),
+                    ssl=connecting.tls(),
                     keepalive_timeout=60,
                     use_dns_cache=False,
                 ),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=connecting.SECONDS),
                 skip_auto_headers=("User-Agent", "Accept", "Content-Type"),
             )
             for ended in [other for other in self._sessions if other.is_closed()]:
@@ -146,36 +150,6 @@ async def _closed_with_its_loop(session: aiohttp.ClientSession) -> AsyncGenerato
         yield
     finally:
         await session.close()
-
-
-class _Resolver(AbstractResolver):
-    """Looks names up and lets only allowed addresses through, so that the checked address is the one connected to."""
-
-    def __init__(self, destinations: DestinationPolicy) -> None:
-        self._destinations = destinations
-
-    async def resolve(self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET) -> list[ResolveResult]:
-        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        results: list[ResolveResult] = []
-        for kind, _, protocol, _, address in found:
-            ip = literal_address(str(address[0]))
-            if ip is None:
-                continue
-            self._destinations.check_address(host, port, ip)
-            results.append(
-                {
-                    "hostname": host,
-                    "host": str(address[0]),
-                    "port": port,
-                    "family": kind,
-                    "proto": protocol,
-                    "flags": socket.AI_NUMERICHOST,
-                }
-            )
-        return results
-
-    async def close(self) -> None:
-        return None
 
 
 async def read(response: aiohttp.ClientResponse) -> bytes:
@@ -300,31 +274,7 @@ async def _beginning(response: aiohttp.ClientResponse) -> bytes:
     return bytes(body)
 
 
-def _connection_fault(error: Exception) -> AIModelsError:
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, DestinationBlocked):
-            return UpstreamError(f"The instance's address may not be reached: {cause}.", retryable=False, remedy="admin")
-        cause = cause.__cause__ or cause.__context__
-    if isinstance(error, TimeoutError):
-        return UpstreamTimeout("The provider could not be connected to in time.")
-    if isinstance(error, aiohttp.ClientSSLError | aiohttp.ClientConnectorCertificateError | ssl.SSLError):
-        return UpstreamError("The provider's TLS certificate or handshake was not accepted.", retryable=False, remedy="admin")
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return UpstreamError("The provider could not be reached.")
-    if isinstance(error, aiohttp.InvalidURL | ValueError):
-        return UpstreamError("The instance's address is not valid. Check baseURL.", retryable=False, remedy="admin")
-    if isinstance(error, aiohttp.ClientResponseError):
-        return UpstreamInvalidResponse("The provider's answer is not valid HTTP.")
-    return UpstreamError("The connection to the provider broke before it answered.")
-
-
 def _reading_fault(error: Exception) -> AIModelsError:
     if isinstance(error, aiohttp.ClientPayloadError) and not isinstance(error.__cause__, OSError):
         return UpstreamInvalidResponse("The provider's answer was cut off.")
     return UpstreamError("The connection to the provider broke while it answered.")
-
-
-@cache
-def _ssl_context() -> ssl.SSLContext:
-    return ssl.create_default_context()

@@ -11,7 +11,7 @@ import aiohttp
 from ai_models import encoding
 from ai_models.destinations import DestinationPolicy
 from ai_models.exceptions import ModelNotFound
-from ai_models.transports import chat_answers, faults, http, openai_media, streaming
+from ai_models.transports import chat_answers, faults, http, listing, openai_media, streaming
 from ai_models.transports.multipart import Form
 from ai_models.types import (
     Chunk,
@@ -113,9 +113,7 @@ class OpenAITransport:
 
     async def models(self) -> tuple[str, ...]:
         """``GET models``: the ids that the endpoint lists; costs nothing at every vendor."""
-        async with self._open("/models", None, None, http.JSON, method="GET") as response:
-            listed = http.parse_object(await http.read(response)).get("data")
-        return tuple(item["id"] for item in listed or () if isinstance(item, dict) and isinstance(item.get("id"), str))
+        return listing.names(await self._client.get_object(self._url("/models"), headers=self._headers), "data", "id")
 
     async def aclose(self) -> None:
         """Close the pooled connections."""

@@ -303,11 +303,13 @@ class Health:
     """What a family's health check found.
 
     Attributes:
-        latency: seconds, ``None`` when nothing was called.
+        latency: seconds that the provider took; ``None`` when nothing was called, or the answer told nothing.
         credential_rejected: whether the provider refused the credential.
+        models: names of the models that the provider lists; ``None`` when it lists none.
     """
 
     healthy: bool
     message: str
     latency: float | None = None
     credential_rejected: bool = False
+    models: frozenset[str] | None = None

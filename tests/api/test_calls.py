@@ -111,5 +111,6 @@ def test_the_result_of_a_check_is_stored_and_shown(api: Api, make_user: MakeUser
     response = Api(api.client, bearer(admin)).post("providers/main/check")
     assert response.status_code == 200
     assert (response.json()["latencyMs"], response.json()["checkedAt"] is not None) == (12, True)
+    assert (response.json()["check"], response.json()["message"]) == ("healthy", "It answers.")
     provider.refresh_from_db()
     assert provider.latency_ms == 12

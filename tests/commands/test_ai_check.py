@@ -19,7 +19,16 @@ pytestmark = pytest.mark.django_db(transaction=True)
 SECRET = "sk-canary-a0a9"
 
 
-class Sick(Vendor):
+class Well(Vendor):
+    """Calls nobody."""
+
+    type = "well"
+
+    def destination(self) -> None:
+        return None
+
+
+class Sick(Well):
     """Answers no health check well."""
 
     type = "sick"
@@ -29,16 +38,14 @@ class Sick(Vendor):
 
 
 @pytest.fixture(autouse=True)
-def _sick_family(vendor_families: None, settings: Settings) -> None:
-    settings.AI_MODELS = {
-        **settings.AI_MODELS,
-        "FAMILIES": [*settings.AI_MODELS["FAMILIES"], "tests.commands.test_ai_check.Sick"],
-    }
+def _families(vendor_families: None, settings: Settings) -> None:
+    own = [f"{__name__}.{family}" for family in ("Well", "Sick")]
+    settings.AI_MODELS = {**settings.AI_MODELS, "FAMILIES": [*settings.AI_MODELS["FAMILIES"], *own]}
 
 
 @pytest.fixture
 def one(make_instance: MakeInstance, transactional_db: None) -> ProviderInstance:
-    row = make_instance("one", secrets={"apiKey": SECRET}, is_default=True)
+    row = make_instance("one", "well", {"apiKey": SECRET}, is_default=True)
     ProviderCapability.objects.create(instance=row, capability="text-generation", default_model="m")
     ProviderCapability.objects.create(instance=row, capability="embeddings", aliases={"a": "e"}, enabled=False)
     return row
@@ -58,7 +65,7 @@ def test_the_table_tells_who_can_do_what(run: Run) -> None:
     assert header[0].strip() == "instance"
     assert [cell.strip() for cell in row if cell.strip()] == [
         "one (default)",
-        "vendor",
+        "well",
         "ready",
         "m",
         "-",
@@ -76,6 +83,8 @@ def test_an_enabled_instance_that_cannot_work_ends_with_an_error(make_instance: 
     make_instance("three", enabled=False)
     out, error = failing()
     assert "credential-missing" in out
+    assert "two: Provider two has no apiKey." in out
+    assert "three: Provider three is disabled. An administrator can enable it." in out
     assert error == "Not usable: two"
     assert failing("two")[1] == "Not usable: two"
 

@@ -9,10 +9,13 @@ import pytest
 
 from ai_models import service
 from ai_models.exceptions import UnsupportedFunctionality
+from ai_models.families.anthropic import Anthropic
+from ai_models.testing.conformance import connection
+from ai_models.transports import listing
 from ai_models.types import InputTokenDetails, ReasoningContent, TextContent, ToolCall, Usage
 from tests.families.contract import FamilyContract, ServerSentEvents
 from tests.families.contract.answers import Answers
-from tests.families.contract.base import CANARY, TOOL, Contract, Vendor, at, finish_of, streamed, text_failure
+from tests.families.contract.base import CANARY, NAME, TOOL, Contract, Vendor, at, finish_of, streamed, text_failure
 from tests.families.contract.conversations import NAMED, URL, encoded
 from tests.samples import PDF, PNG, TEXT
 from tests.upstreams import anthropic, faults
@@ -30,6 +33,7 @@ class MessagesAPI(Contract):
     declaration: ClassVar[dict[str, Any]] = {"type": "anthropic", "apiKey": f"key-{CANARY}"}
     model = "claude-sonnet-4-5"
     text_path = stream_path = "/messages"
+    check_target = "/models?limit=1000"
     system_path, prompt_path = "system.0.text", "messages.0.content.0.text"
     turns_path, parts_key = "messages", "content"
     tool_name_path = "tools.0.name"
@@ -123,6 +127,44 @@ class TestAnthropic(MessagesAPI, FamilyContract, ServerSentEvents):
         upstream.script(anthropic.text())
         await service.agenerate_text("Hi")
         assert upstream.request.target == "/front/v1/messages"
+
+    def check_reply(self, *models: str) -> Reply:
+        return anthropic.models(*models)
+
+    async def test_the_list_of_models_may_have_pages(self, upstream: Upstream) -> None:
+        upstream.script(anthropic.models("a", "b", more=True), anthropic.models(self.model))
+        assert (await self.checked())["models"].state == "passed"
+        assert [request.query for request in upstream.requests] == [
+            {"limit": "1000"},
+            {"limit": "1000", "after_id": "b"},
+        ]
+
+    async def test_a_list_without_an_end_is_left(self, upstream: Upstream) -> None:
+        upstream.always(anthropic.models("a", more=True))
+        assert (await self.checked())["models"].state == "warning"
+        assert len(upstream.requests) == listing.MOST_PAGES
+
+    @pytest.mark.parametrize(
+        ("model", "known"),
+        [
+            ("claude-sonnet-4-5", True),
+            ("claude-sonnet-4-5-20250929", True),
+            ("claude-sonnet-4-5-latest", True),
+            ("claude-3-5-haiku-latest", False),
+            ("claude-sonnet-4-5-20250930", False),
+            ("claude-sonnet-4-50", False),
+        ],
+    )
+    async def test_names_may_leave_the_date_out(self, model: str, known: bool) -> None:
+        family = Anthropic(connection(Anthropic, {}, {"apiKey": "k"}))
+        assert family.knows(model, frozenset({anthropic.MODEL})) is known
+
+    async def test_a_check_sends_the_instances_headers(self, upstream: Upstream, reconfigure: Any) -> None:
+        await reconfigure(headers={"X-Team": "platform", "x-api-key": "another"})
+        upstream.script(anthropic.models(self.model))
+        await service.acheck(NAME)
+        assert upstream.request.headers["x-team"] == "platform"
+        self.check_credential(upstream.request)
 
     async def test_it_has_no_embeddings(self, upstream: Upstream) -> None:
         with pytest.raises(UnsupportedFunctionality):

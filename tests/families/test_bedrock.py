@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -13,7 +13,15 @@ import pytest
 from asgiref.sync import sync_to_async
 
 from ai_models import events, service
-from ai_models.exceptions import ContentPolicyViolation, CredentialUnavailable, UnsupportedFunctionality
+from ai_models.exceptions import (
+    ContentPolicyViolation,
+    CredentialUnavailable,
+    UnsupportedFunctionality,
+    UpstreamAuthFailed,
+)
+from ai_models.families.bedrock import Bedrock
+from ai_models.testing.conformance import connection
+from ai_models.transports.faults import NotPermitted
 from ai_models.types import InputTokenDetails, ReasoningContent, TextContent, Usage
 from tests.families.contract import Embeddings, FamilyContract, Images, files
 from tests.families.contract.base import (
@@ -72,6 +80,8 @@ class OnBedrock(Contract):
 class TestBedrock(OnBedrock, FamilyContract, Embeddings, Images):
     """The Converse API, and InvokeModel with Amazon's models."""
 
+    check_target = "/async-invoke?maxResults=1"
+    check_lists = False
     embedding_model = "amazon.titan-embed-text-v2:0"
     embedding_tokens = 10
     text_path = f"/model/{ENCODED_MODEL}/converse"
@@ -246,6 +256,27 @@ class TestBedrock(OnBedrock, FamilyContract, Embeddings, Images):
         result = await service.aembed(values=values, model="cohere.embed-english-v3")
         assert [vector[0] for vector in result.embeddings or ()] == [float(len(value)) for value in values]
         assert sorted(len(request.json["texts"]) for request in upstream.requests) == [54, 96]
+
+    # --- checks ---
+
+    def check_reply(self, *models: str) -> Reply:
+        return bedrock.async_invokes()
+
+    @pytest.mark.parametrize("code", ["UnrecognizedClientException", "InvalidSignatureException", "ExpiredTokenException"])
+    async def test_keys_that_aws_does_not_take_are_refused(self, upstream: Upstream, code: str) -> None:
+        upstream.script(bedrock.error(403, "The security token included in the request is invalid.", code=code))
+        assert (await service.acheck(NAME)).check == "credential-rejected"
+
+    async def test_the_machines_keys_are_checked_where_it_has_none_of_its_own(
+        self, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+            monkeypatch.setenv(name, DECOY)
+        await sync_to_async(take_credentials)()
+        upstream.script(bedrock.async_invokes())
+        rungs = await self.checked()
+        assert rungs["credential"].message == "It uses the machine's credential."
+        assert sigv4.verify(upstream.request, DECOY).access_key_id == DECOY
 
     # --- reasoning and tools ---
 
@@ -463,3 +494,58 @@ class TestStability(OnBedrock, Images):
     async def test_finish_reasons_of_images(self, upstream: Upstream, reason: str, code: str) -> None:
         upstream.script(json_reply({"finish_reasons": [reason]}))
         assert (await files.raised(self.image(max_retries=0))).code == code
+
+
+class TestControlPlane:
+    """At AWS's own addresses, the region's models are listed, by an API that is not the runtime's."""
+
+    @pytest.fixture
+    async def family(self, upstream: Upstream, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bedrock]:
+        monkeypatch.setattr(Bedrock, "_control_plane", lambda self: upstream.url)
+        keys = {"accessKeyId": "AKIDOWN", "secretAccessKey": SECRET, "sessionToken": "token-1"}
+        family = Bedrock(connection(Bedrock, {"region": "eu-west-1"}, keys))
+        yield family
+        await family.aclose()
+
+    def test_where_it_is(self) -> None:
+        family = Bedrock(connection(Bedrock, {"region": "eu-west-1"}))
+        assert family.destination() == "https://bedrock-runtime.eu-west-1.amazonaws.com"
+        assert family._control_plane() == "https://bedrock.eu-west-1.amazonaws.com"
+
+    async def test_models_are_listed(self, upstream: Upstream, family: Bedrock) -> None:
+        upstream.script(bedrock.models(bedrock.MODEL, "amazon.nova-canvas-v1:0"))
+        health = await family.health_check()
+        assert (health.healthy, health.models) == (True, {bedrock.MODEL, "amazon.nova-canvas-v1:0"})
+        request = upstream.request
+        assert (request.method, request.target, request.body) == ("GET", "/foundation-models", b"")
+        assert sigv4.verify(request, SECRET) == sigv4.Signed("AKIDOWN", "eu-west-1", "bedrock", "token-1")
+
+    async def test_a_right_signature_without_the_permission_is_told_from_a_wrong_one(
+        self, upstream: Upstream, family: Bedrock
+    ) -> None:
+        upstream.script(bedrock.error(403, "User: arn:aws:iam::1:user/x is not authorized to perform: ..."))
+        with pytest.raises(NotPermitted):
+            await family.health_check()
+        upstream.script(bedrock.error(403, "The signature does not match.", code="InvalidSignatureException"))
+        with pytest.raises(UpstreamAuthFailed) as caught:
+            await family.health_check()
+        assert not isinstance(caught.value, NotPermitted)
+
+    @pytest.mark.parametrize(
+        ("model", "known"),
+        [
+            (bedrock.MODEL, True),
+            (f"us.{bedrock.MODEL}", True),
+            (f"global.{bedrock.MODEL}", True),
+            (f"us-gov.{bedrock.MODEL}", True),
+            ("anthropic.claude-3-opus-20240229-v1:0", False),
+            ("us.anthropic.claude-3-opus-20240229-v1:0", False),
+            (f"arn:aws:bedrock:eu-west-1::foundation-model/{bedrock.MODEL}", True),
+            (f"arn:aws:bedrock:eu-west-1:123456789012:inference-profile/eu.{bedrock.MODEL}", True),
+            ("arn:aws:bedrock:eu-west-1:123456789012:application-inference-profile/abc123", None),
+            ("arn:aws:bedrock:eu-west-1:123456789012:provisioned-model/abc123", None),
+        ],
+    )
+    def test_names_of_models(self, model: str, known: bool | None) -> None:
+        family = Bedrock(connection(Bedrock, {"region": "eu-west-1"}))
+        assert family.knows(model, frozenset({bedrock.MODEL})) is known

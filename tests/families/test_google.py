@@ -13,7 +13,7 @@ from ai_models.exceptions import ContentPolicyViolation, UnsupportedFunctionalit
 from ai_models.testing.samples import wav
 from ai_models.types import GeneratedFile, InputTokenDetails, OutputTokenDetails, ToolCall, Usage
 from tests.families.contract import Embeddings, FamilyContract, Images, ServerSentEvents, Speech, files, speech
-from tests.families.contract.base import CANARY, TOOL, Contract, Vendor, at, finish_of, streamed, text_failure
+from tests.families.contract.base import CANARY, NAME, TOOL, Contract, Vendor, at, finish_of, streamed, text_failure
 from tests.families.contract.conversations import URL, encoded
 from tests.samples import MP3, MP4, PDF, PNG, TEXT, WAV
 from tests.upstreams import google
@@ -50,6 +50,8 @@ class TestGoogle(OnGoogle, FamilyContract, Embeddings, Images, Speech, ServerSen
 
     embedding_model = "gemini-embedding-001"
     embedding_tokens = None
+    check_target = "/models?pageSize=1000"
+    check_tells_permission = False
     text_path = "/models/gemini-2.5-flash:generateContent"
     stream_path = "/models/gemini-2.5-flash:streamGenerateContent?alt=sse"
     system_path, prompt_path = "system_instruction.parts.0.text", "contents.0.parts.0.text"
@@ -178,6 +180,26 @@ class TestGoogle(OnGoogle, FamilyContract, Embeddings, Images, Speech, ServerSen
         result = await service.aembed(values=["a" * (1 + number % 50) for number in range(250)])
         assert [vector[0] for vector in result.embeddings or ()] == [1.0 + number % 50 for number in range(250)]
         assert sorted(len(request.json["requests"]) for request in upstream.requests) == [50, 100, 100]
+
+    def check_reply(self, *models: str) -> Reply:
+        return google.models(*models)
+
+    async def test_a_check_finds_a_key_refused_with_status_400(self, upstream: Upstream) -> None:
+        upstream.script(google.error(400, "API key not valid. Please pass a valid API key."))
+        assert (await service.acheck(NAME)).check == "credential-rejected"
+
+    async def test_thoughts_that_take_all_of_a_checks_call_are_an_answer(self, upstream: Upstream) -> None:
+        upstream.script(google.models(self.model), google.content(finish="MAX_TOKENS"))
+        assert (await self.checked("text-generation"))["text-generation"].state == "passed"
+        assert at(upstream.requests[-1].json, "generationConfig.max_output_tokens") == 64
+
+    async def test_the_list_of_models_may_have_pages(self, upstream: Upstream) -> None:
+        upstream.script(google.models("a", token="t/2"), google.models(*self.configured().values()))
+        assert (await self.checked())["models"].state == "passed"
+        assert [request.query for request in upstream.requests] == [
+            {"pageSize": "1000"},
+            {"pageSize": "1000", "pageToken": "t/2"},
+        ]
 
     async def test_a_key_that_is_refused_with_status_400_is_a_refused_credential(self, upstream: Upstream) -> None:
         upstream.always(google.error(400, "API key not valid. Please pass a valid API key."))

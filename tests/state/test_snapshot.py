@@ -232,7 +232,9 @@ def test_the_fingerprint_follows_what_a_connection_depends_on(make_instance: Mak
 
 def test_a_health_check_raises_the_revision_only_when_the_state_changes(make_instance: MakeInstance) -> None:
     row = make_instance("one", secrets={"apiKey": KEY})
-    store.record_check(facts(), CheckState.HEALTHY, "fine", 12)
+    store.record_check(facts(), CheckState.HEALTHY, "fine", 12, report=[{"rung": "configuration"}])
+    row.refresh_from_db()
+    assert row.report == [{"rung": "configuration"}]
     first = store.current().revision
     store.record_check(facts(), CheckState.HEALTHY, "still fine", 13)
     assert store.current().revision == first
@@ -240,7 +242,7 @@ def test_a_health_check_raises_the_revision_only_when_the_state_changes(make_ins
     assert store.current().revision > first
     assert facts().state is InstanceState.CREDENTIAL_REJECTED
     row.refresh_from_db()
-    assert (row.state, row.state_message, row.latency_ms) == (CheckState.REJECTED, "refused", None)
+    assert (row.state, row.state_message, row.latency_ms, row.report) == (CheckState.REJECTED, "refused", None, [])
     assert row.checked_at is not None
 
 
@@ -259,10 +261,28 @@ def test_a_check_of_one_capability_leaves_the_instances_result_alone(make_instan
     row = make_instance("one", secrets={"apiKey": KEY})
     item = ProviderCapability.objects.create(instance=row, capability="embeddings", default_model="m")
     before = store.current().revision
-    store.record_check(facts(), CheckState.UNHEALTHY, "down", capability=Capability.EMBEDDINGS)
+    store.record_check(facts(), CheckState.UNHEALTHY, "down", 7, capability=Capability.EMBEDDINGS)
     item.refresh_from_db()
-    assert (item.check_state, item.check_message) == (CheckState.UNHEALTHY, "down")
+    assert (item.check_state, item.check_message, item.latency_ms) == (CheckState.UNHEALTHY, "down", 7)
+    assert item.checked_at is not None
     assert (facts().check, store.current().revision) == (CheckState.UNCHECKED, before)
+
+
+@pytest.mark.parametrize("change", [{"default_model": "n"}, {"aliases": {"small": "s"}}])
+def test_a_check_of_other_models_than_the_capability_has_now_is_dropped(
+    make_instance: MakeInstance, change: dict[str, Any]
+) -> None:
+    row = make_instance("one", secrets={"apiKey": KEY})
+    item = ProviderCapability.objects.create(instance=row, capability="embeddings", default_model="m")
+    checked = facts()
+    for name, value in change.items():
+        setattr(item, name, value)
+    item.save()
+    store.record_check(checked, CheckState.HEALTHY, "fine", capability=Capability.EMBEDDINGS)
+    item.refresh_from_db()
+    assert (item.check_state, item.checked_at) == (CheckState.UNCHECKED, None)
+    item.delete()
+    store.record_check(checked, CheckState.HEALTHY, "fine", capability=Capability.EMBEDDINGS)
 
 
 def test_a_snapshot_is_read_again_when_the_configuration_changes_under_it(make_instance: MakeInstance) -> None:

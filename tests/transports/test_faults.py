@@ -6,7 +6,7 @@ from email.utils import format_datetime
 
 import pytest
 
-from ai_models.transports.faults import from_error_object, from_status, retry_after
+from ai_models.transports.faults import NotPermitted, from_error_object, from_status, retry_after
 
 SECRET = "sk-canary-0123456789"
 
@@ -41,6 +41,25 @@ def test_the_status_decides(status: int, code: str, retryable: bool) -> None:
     assert (error.code, error.retryable) == (code, retryable)
     assert SECRET not in error.message
     assert "10.0.0.1" not in error.message
+
+
+@pytest.mark.parametrize(
+    ("headers", "error", "permission"),
+    [
+        ({"x-amzn-errortype": "AccessDeniedException:http://internal.amazon.com/coral/"}, {"message": "No."}, True),
+        ({"x-amzn-errortype": "UnrecognizedClientException"}, {"message": "No."}, False),
+        ({}, {"type": "permission_error"}, True),
+        ({}, {"code": "missing_scope"}, True),
+        ({}, {"status": "PERMISSION_DENIED"}, False),
+        ({}, None, False),
+    ],
+)
+def test_a_credential_that_may_not_is_told_from_one_that_is_not_taken(
+    headers: dict[str, str], error: object, permission: bool
+) -> None:
+    body = json.dumps({"error": error}).encode()
+    assert isinstance(from_status(403, headers, body), NotPermitted) is permission
+    assert not isinstance(from_status(401, headers, body), NotPermitted)
 
 
 @pytest.mark.parametrize(

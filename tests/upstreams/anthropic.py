@@ -89,9 +89,9 @@ def content_stream(*blocks: tuple[Mapping[str, Any], Sequence[Mapping[str, Any]]
     return _stream(blocks, finish, USAGE)
 
 
-def models(*ids: str) -> Reply:
+def models(*ids: str, more: bool = False) -> Reply:
     data = [{"type": "model", "id": id, "display_name": id, "created_at": "2025-09-29T00:00:00Z"} for id in ids]
-    return json_reply({"data": data, "has_more": False, "first_id": ids[0], "last_id": ids[-1]}, headers=HEADERS)
+    return json_reply({"data": data, "has_more": more, "first_id": ids[0], "last_id": ids[-1]}, headers=HEADERS)
 
 
 def error(status: int, message: str = "It failed.", *, code: str | None = None, headers: Headers = ()) -> Reply:

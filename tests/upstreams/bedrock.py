@@ -107,6 +107,11 @@ def models(*ids: str) -> Reply:
     return json_reply({"modelSummaries": [{"modelId": id, "modelName": id} for id in ids]}, headers=HEADERS)
 
 
+def async_invokes() -> Reply:
+    """The runtime's ``/async-invoke``: nothing was invoked in this way."""
+    return json_reply({"asyncInvokeSummaries": []}, headers=HEADERS)
+
+
 def error(status: int, message: str = "It failed.", *, code: str | None = None, headers: Headers = ()) -> Reply:
     kind = code or ERROR_TYPES.get(status, "InternalServerException")
     named = ("x-amzn-ErrorType", f"{kind}:http://internal.amazon.com/coral/com.amazon.bedrock/")

@@ -128,9 +128,11 @@ def failed(name: str, message: str, code: int = 13) -> Reply:
     return json_reply({"name": name, "done": True, "error": {"code": code, "message": message}})
 
 
-def models(*ids: str) -> Reply:
+def models(*ids: str, token: str | None = None) -> Reply:
+    """A page of models; the token is that of the next one."""
     methods = ["generateContent", "countTokens"]
-    return json_reply({"models": [{"name": f"models/{id}", "supportedGenerationMethods": methods} for id in ids]})
+    body = {"models": [{"name": f"models/{id}", "supportedGenerationMethods": methods} for id in ids]}
+    return json_reply(body if token is None else {**body, "nextPageToken": token})
 
 
 def error(status: int, message: str = "It failed.", *, code: str | None = None, headers: Headers = ()) -> Reply:

@@ -245,9 +245,16 @@ class Upstream:
         self._server = self._loop.run_until_complete(self._loop.create_server(lambda: _Protocol(self), "127.0.0.1", 0))
         self._started.set()
         self._loop.run_forever()
+        self._loop.run_until_complete(_let_connections_begin())
         self._server.close()
         _cancel(asyncio.all_tasks(self._loop), self._loop)
         self._loop.close()
+
+
+async def _let_connections_begin() -> None:
+    """Until a connection's own task runs, some turns of the loop after the accept, nobody would close its socket."""
+    for _ in range(5):
+        await asyncio.sleep(0)
 
 
 def _cancel(tasks: Iterable[asyncio.Task[object]], loop: asyncio.AbstractEventLoop) -> None:

@@ -168,7 +168,8 @@ class TestAnthropic:
         assert events(anthropic.error_in_stream("Hel"))[-1]["type"] == "error"
 
     def test_models(self) -> None:
-        assert [model["id"] for model in body(anthropic.models("a", "b"))["data"]] == ["a", "b"]
+        page = body(anthropic.models("a", "b", more=True))
+        assert ([model["id"] for model in page["data"]], page["has_more"], page["last_id"]) == (["a", "b"], True, "b")
 
 
 class TestGoogle:
@@ -189,6 +190,7 @@ class TestGoogle:
         assert body(google.embeddings([1.0], [2.0]))["embeddings"] == [{"values": [1.0]}, {"values": [2.0]}]
         assert body(google.embedding([1.0])) == {"embedding": {"values": [1.0]}}
         assert body(google.models("a"))["models"][0]["name"] == "models/a"
+        assert body(google.models("a", token="t"))["nextPageToken"] == "t"
 
     def test_errors(self) -> None:
         assert body(google.error(429))["error"] == {"code": 429, "message": "It failed.", "status": "RESOURCE_EXHAUSTED"}
@@ -255,7 +257,10 @@ class TestBedrock:
             self.streamed(client)
         assert body(bedrock.error_with_200())["message"] == "It failed."
 
-    def test_models(self) -> None:
+    def test_lists(self, upstream: Upstream, client: Any) -> None:
+        upstream.always(bedrock.async_invokes())
+        assert client.list_async_invokes(maxResults=1)["asyncInvokeSummaries"] == []
+        assert upstream.request.target == "/async-invoke?maxResults=1"
         assert body(bedrock.models("a"))["modelSummaries"][0]["modelId"] == "a"
 
     def test_the_verifier_knows_a_good_signature(self, upstream: Upstream, client: Any) -> None:

@@ -8,10 +8,10 @@ from typing import Any
 from asgiref.sync import async_to_sync
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from ai_models import service, store
+from ai_models import service
 from ai_models.capabilities import Capability
 from ai_models.exceptions import AIModelsError
-from ai_models.snapshot import CheckState, InstanceState, Snapshot
+from ai_models.snapshot import CheckState, InstanceState
 
 
 class Command(BaseCommand):
@@ -25,38 +25,34 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, name: str | None, live: bool, **options: Any) -> None:
         try:
-            infos, snapshot = async_to_sync(_look)(name, live)
+            infos = async_to_sync(_look)(name, live)
         except AIModelsError as error:
             raise CommandError(error.message) from None
-        states = {info.name: _state(info, snapshot) for info in infos}
-        for line in _table(infos, states):
+        for line in _table(infos):
             self.stdout.write(line)
-        failing = [info.name for info in infos if info.enabled and states[info.name] != InstanceState.READY]
+        failing = [info.name for info in infos if info.enabled and _state(info) != InstanceState.READY]
         if failing:
             raise CommandError(f"Not usable: {', '.join(failing)}")
 
 
-async def _look(name: str | None, live: bool) -> tuple[Sequence[service.ProviderInfo], Snapshot]:
+async def _look(name: str | None, live: bool) -> Sequence[service.ProviderInfo]:
     infos: Sequence[service.ProviderInfo] = await service.aproviders() if name is None else [await service.aprovider(name)]
     try:
-        if live:
-            infos = [await service.acheck(info.name) if info.enabled else info for info in infos]
-        return infos, await store.acurrent()
+        return [await service.acheck(info.name) if live and info.enabled else info for info in infos]
     finally:
         await service.aclose()
 
 
-def _state(info: service.ProviderInfo, snapshot: Snapshot) -> str:
+def _state(info: service.ProviderInfo) -> str:
     """The instance's state; a failed health check counts although calls are still let through."""
-    checked = snapshot.instances[info.name].check
-    return checked if info.state == InstanceState.READY and checked is CheckState.UNHEALTHY else info.state
+    return info.check if info.state == InstanceState.READY and info.check == CheckState.UNHEALTHY else info.state
 
 
-def _table(infos: Sequence[service.ProviderInfo], states: dict[str, str]) -> list[str]:
+def _table(infos: Sequence[service.ProviderInfo]) -> list[str]:
     rows = [["instance", "family", "state", *Capability]]
     for info in infos:
         title = f"{info.name} (default)" if info.default else info.name
-        rows.append([title, info.family, states[info.name], *map(_cell, info.capabilities)])
+        rows.append([title, info.family, _state(info), *map(_cell, info.capabilities)])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     return [*lines, *(f"{info.name}: {info.message}" for info in infos if info.message)]

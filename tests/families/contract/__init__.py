@@ -5,6 +5,7 @@ A family's test class inherits :class:`FamilyContract`, the classes of the furth
 """
 
 from tests.families.contract.answers import Answers
+from tests.families.contract.checks import Checks
 from tests.families.contract.conversations import Conversations
 from tests.families.contract.credentials import Credentials
 from tests.families.contract.embeddings import Embeddings
@@ -19,5 +20,5 @@ from tests.families.contract.video import Video
 __all__ = ["Embeddings", "FamilyContract", "Images", "ServerSentEvents", "Speech", "Transcription", "Video"]
 
 
-class FamilyContract(Answers, Conversations, Credentials, Failures, Streams, Retries):
+class FamilyContract(Answers, Checks, Conversations, Credentials, Failures, Streams, Retries):
     """What holds for all of them."""

@@ -102,8 +102,8 @@ class Contract:
         """Assert that the request carries the instance's credential, where the vendor looks for it."""
         raise NotImplementedError
 
-    def configure(self, seed: Callable[..., Any], url: str, **changes: Any) -> None:
-        """Seed the instance with these settings changed."""
+    def configured(self) -> dict[str, str]:
+        """The instance's models by capability."""
         models = {
             "text-generation": self.model,
             "structured-output": self.structured_model or self.model,
@@ -113,8 +113,12 @@ class Contract:
             "transcription": self.transcription_model,
             "video-generation": self.video_model,
         }
-        models = {capability: model for capability, model in models.items() if model is not None}
-        declaration = {**self.declaration, "baseURL": url + self.base_path, "defaultModels": models, **changes}
+        return {capability: model for capability, model in models.items() if model is not None}
+
+    def configure(self, seed: Callable[..., Any], url: str, **changes: Any) -> None:
+        """Seed the instance with these settings changed."""
+        address = url + self.base_path
+        declaration = {**self.declaration, "baseURL": address, "defaultModels": self.configured(), **changes}
         seed(json.dumps({"ai": {"defaultProvider": NAME, "providers": {NAME: declaration}}}))
 
 
