@@ -8,7 +8,7 @@ from django.apps import AppConfig
 
 
 class AIModelsConfig(AppConfig):
-    """Registers the system checks, and connects the snapshot store to configuration changes."""
+    """Registers the system checks, and connects the store to changes of the configuration and accounts to the host's tokens."""
 
     name = "ai_models"
     verbose_name = "AI models"
@@ -17,3 +17,4 @@ class AIModelsConfig(AppConfig):
     def ready(self) -> None:
         for module in ("ai_models.checks", "ai_models.store"):
             import_module(module)
+        import_module("ai_models.accounts").follow_tokens()

@@ -124,7 +124,9 @@ def _threads() -> ThreadPoolExecutor:
 
 def _authenticate(proof: Mapping[str, Any]) -> Any:
     try:
-        user = _request(proof).user
+        request = _request(proof)
+        View().perform_authentication(request)
+        user = request.user
         if not getattr(user, "is_authenticated", False) or not getattr(user, "is_active", True):
             raise NotAuthenticated
         # Cached on the user; the service's permission checks then need no query.

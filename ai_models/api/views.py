@@ -22,7 +22,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.schemas.inspectors import ViewInspector
 
-from ai_models import service, tickets
+from ai_models import service, tickets, tokenuse
 from ai_models.api import downloads, errors, forms, openapi, operations, requestid
 from ai_models.api.operation import Call, Operation
 from ai_models.api.operations import ModelList, ProviderList
@@ -107,11 +107,13 @@ class View(APIView):
             close_old_connections()
 
     def perform_authentication(self, request: Request) -> None:
+        """Find out who sends the request. Websockets ask here too."""
         try:
             super().perform_authentication(request)
         except UnicodeError:
             # knox decodes a token without care.
             raise AuthenticationFailed from None
+        tokenuse.note(request.auth)
 
     def finalize_response(self, request: Request, response: HttpResponseBase, *args: Any, **kwargs: Any) -> HttpResponseBase:
         response[requestid.HEADER] = requestid.current()

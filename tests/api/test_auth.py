@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
 from django.contrib.auth.models import User
+from django.db import connection, connections, transaction
 from django.test import AsyncClient, Client
+from django.test.utils import CaptureQueriesContext
 from knox.models import AuthToken
 from pytest_django import Settings
 
-from ai_models.models import ProviderInstance
+from ai_models import accounts, tokenuse
+from ai_models.models import APIToken, ProviderInstance
 from tests.api.conftest import BASE, Api, MakeUser, bearer
 from tests.api.scripted import Scripted
 
@@ -148,3 +156,165 @@ def test_a_forged_host_is_refused(api: Api, settings: Settings) -> None:
     settings.ALLOWED_HOSTS = ["localhost"]
     settings.MIDDLEWARE = ["django.middleware.common.CommonMiddleware", *settings.MIDDLEWARE]
     assert api.get("providers", Host="evil.example").status_code == 400
+
+
+# --- the use of tokens ----------------------------------------------------------------------------------------------
+
+
+def written() -> None:
+    """Wait until every use is written."""
+    if tokenuse._uses.writer is not None:
+        tokenuse._uses.writer.join(30)
+
+
+def used(**which: Any) -> datetime | None:
+    """When a token was last used."""
+    written()
+    return APIToken.objects.get(**which).last_used_at
+
+
+@pytest.mark.parametrize("address", ["/api/ai/v1/providers", "/api/ai/openai/v1/models", "/api/ai/v1/providers/nobody"])
+def test_a_call_tells_when_its_token_was_used(api: Api, address: str) -> None:
+    assert used() is None
+    before = datetime.now().astimezone()
+    api.client.get(address, headers=api.headers)
+    at = used()
+    assert at is not None
+    assert before <= at <= datetime.now().astimezone()
+
+
+def test_a_session_uses_no_token(api: Api, browser: Client) -> None:
+    assert browser.get(f"{BASE}/providers").status_code == 200
+    assert used() is None
+
+
+def test_a_token_that_is_refused_was_not_used(api: Api, user: User) -> None:
+    user.is_active = False
+    user.save()
+    assert api.get("providers").status_code == 401
+    assert used() is None
+
+
+def test_within_a_minute_nothing_more_is_written(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    api.get("providers")
+    assert used() is not None
+    APIToken.objects.update(last_used_at=None)
+    with CaptureQueriesContext(connection) as queries:
+        assert api.get("providers").status_code == 200
+    assert not [query["sql"] for query in queries if "ai_models_apitoken" in query["sql"]]
+    assert used() is None
+    monkeypatch.setattr(tokenuse, "NOTE_SECONDS", 0.0)
+    api.get("providers")
+    assert used() is not None
+
+
+def test_what_was_noted_is_forgotten_after_a_minute(api: Api, user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    api.get("providers")
+    monkeypatch.setattr(tokenuse, "NOTE_SECONDS", 0.0)
+    row, token = accounts.issue(user)
+    api.get("providers", Authorization=f"Bearer {token}")
+    assert list(tokenuse._uses.noted) == [row.digest]
+
+
+def test_a_token_from_before_this_app_is_noted_too(api: Api) -> None:
+    APIToken.objects.all().delete()
+    api.get("providers")
+    assert used() is not None
+
+
+def test_a_revoked_token_gets_nobody_in(api: Api) -> None:
+    token = accounts.tokens().get()
+    assert api.get("providers").status_code == 200
+    accounts.revoke(token)
+    assert code(api.get("providers")) == (401, "unauthenticated")
+    assert accounts.tokens().get().state == "revoked"
+    assert used() is not None
+
+
+def test_an_expired_token_is_known_to_be_expired(api: Api, user: User) -> None:
+    made, token = AuthToken.objects.create(user, expiry=timedelta(seconds=-1))
+    assert code(api.get("providers", Authorization=f"Bearer {token}")) == (401, "unauthenticated")
+    assert not AuthToken.objects.filter(pk=made.pk).exists()
+    assert accounts.tokens().get(digest=made.pk).state == "expired"
+
+
+@contextmanager
+def locked_rows() -> Iterator[None]:
+    """Somebody else has written to the rows, and not committed yet."""
+    locked, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        try:
+            with transaction.atomic():
+                APIToken.objects.update(label="locked")
+                locked.set()
+                done.wait(30)
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(1) as pool:
+        holding = pool.submit(hold)
+        assert locked.wait(30)
+        try:
+            yield
+        finally:
+            done.set()
+            holding.result(30)
+
+
+def test_a_locked_row_holds_no_call_up(api: Api) -> None:
+    with locked_rows():
+        assert api.get("providers").status_code == 200
+        assert tokenuse._uses.writer is not None
+        assert tokenuse._uses.writer.is_alive()
+        assert APIToken.objects.get().last_used_at is None
+    assert used() is not None
+    assert APIToken.objects.get().label == "locked"
+
+
+@contextmanager
+def table_away() -> Iterator[None]:
+    """The table of the rows is not there."""
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE ai_models_apitoken RENAME TO away")
+    try:
+        yield
+    finally:
+        written()
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER TABLE away RENAME TO ai_models_apitoken")
+
+
+def test_a_use_that_cannot_be_written_fails_no_call_and_is_told_once(
+    api: Api, user: User, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tokenuse, "_uses", tokenuse._Uses())
+    headers = [api.headers, bearer(user), bearer(user)]
+    with table_away():
+        for header in headers:
+            assert api.get("providers", **header).status_code == 200
+            written()
+    assert [record.getMessage() for record in caplog.records if record.name == "ai_models.tokenuse"] == [
+        "The use of API tokens cannot be noted (OperationalError)."
+        if connection.vendor == "sqlite"
+        else "The use of API tokens cannot be noted (ProgrammingError)."
+    ]
+    monkeypatch.setattr(tokenuse, "NOTE_SECONDS", 0.0)
+    for header in headers:
+        api.get("providers", **header)
+    assert all(used(pk=row.pk) for row in APIToken.objects.all())
+
+
+def test_a_process_that_can_have_no_more_threads_notes_later(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    class NoThread(threading.Thread):
+        def start(self) -> None:
+            raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(tokenuse, "_uses", tokenuse._Uses())
+    monkeypatch.setattr(tokenuse, "NOTE_SECONDS", 0.0)
+    with monkeypatch.context() as limited:
+        limited.setattr(tokenuse, "threading", SimpleNamespace(Thread=NoThread))
+        assert api.get("providers").status_code == 200
+    assert APIToken.objects.get().last_used_at is None
+    api.get("providers")
+    assert used() is not None

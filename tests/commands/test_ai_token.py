@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from django.contrib.auth.models import User
 from django.core.management import CommandError
 from django.test import RequestFactory
+from django.utils import timezone
 from knox.auth import TokenAuthentication
 from knox.models import AuthToken
 from knox.settings import knox_settings
 from pytest_django import Settings
 
 from ai_models.capabilities import Capability
+from ai_models.models import APIToken
 from tests.commands.conftest import Run
 
 pytestmark = pytest.mark.django_db
@@ -55,6 +59,27 @@ def test_an_inactive_account_gets_no_token(run: Run) -> None:
     with pytest.raises(CommandError, match="not active"):
         run("ai_token", "gone")
     assert not AuthToken.objects.exists()
+
+
+def test_a_label_tells_what_a_token_is_for(run: Run) -> None:
+    run("ai_token", "service", "--label", "nightly report")
+    run("ai_token", "service")
+    assert list(APIToken.objects.order_by("pk").values_list("label", flat=True)) == ["nightly report", ""]
+    with pytest.raises(CommandError, match="at most 64"):
+        run("ai_token", "another", "--label", "a" * 65)
+    assert not User.objects.filter(username="another").exists()
+
+
+def test_a_token_expires_when_it_is_told_to(run: Run) -> None:
+    run("ai_token", "service", "--days", "2")
+    assert timedelta(days=1) < AuthToken.objects.get().expiry - timezone.now() <= timedelta(days=2)
+
+
+@pytest.mark.parametrize("days", ["0", "-1", "1000000000"])
+def test_days_that_no_token_lives_are_refused(run: Run, days: str) -> None:
+    with pytest.raises(CommandError, match="days"):
+        run("ai_token", "service", "--days", days)
+    assert not User.objects.exists()
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a" * 151])

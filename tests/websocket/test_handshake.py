@@ -18,9 +18,10 @@ from knox.auth import TokenAuthentication
 from knox.models import AuthToken
 from pytest_django import Settings
 
-from ai_models import tickets
+from ai_models import accounts, tickets, tokenuse
 from ai_models.api.views import View
 from ai_models.cache import shared_cache
+from ai_models.models import APIToken
 from ai_models.types.frames import SUBPROTOCOL
 from tests.api.conftest import BASE, LiveServer, MakeUser
 from tests.polling import until
@@ -53,6 +54,27 @@ def with_ticket(value: str) -> tuple[str, ...]:
 async def test_a_token_opens_a_socket(connect: Connect) -> None:
     async with connect() as socket:
         assert await works(socket)
+
+
+@pytest.mark.parametrize("ticketed", [False, True])
+async def test_a_socket_tells_when_its_token_was_used(connect: Connect, server: LiveServer, user: User, ticketed: bool) -> None:
+    row, token = await sync_to_async(accounts.issue)(user)
+    headers: dict[str, str] = {"Authorization": f"Bearer {token}"}
+    subprotocols: tuple[str, ...] = (SUBPROTOCOL,)
+    if ticketed:
+        headers, subprotocols = {}, with_ticket((await ticket(server, headers))["ticket"])
+        await until_noted(row)
+        await APIToken.objects.aupdate(last_used_at=None)
+        tokenuse._uses.noted.clear()
+    async with connect(headers, subprotocols=subprotocols):
+        await until_noted(row)
+
+
+async def until_noted(row: APIToken) -> None:
+    """Wait until the database has the token's use."""
+    async with asyncio.timeout(15):
+        while row.last_used_at is None:
+            await row.arefresh_from_db()
 
 
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer nonsense"}, {"Authorization": "Bearer \xff"}])
