@@ -18,7 +18,7 @@ from asgiref.sync import sync_to_async
 from django.db import close_old_connections
 from django.utils.http import parse_header_parameters
 
-from ai_models import service, validation
+from ai_models import service, validation, workers
 from ai_models.api import requestid
 from ai_models.api.errors import RequestTimeout
 from ai_models.conf import conf
@@ -185,15 +185,17 @@ async def _linger(receive: Receive) -> None:
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:
-    """Warm up in the background, so that the first requests need not wait for it; close what is open at the end."""
+    """Warm up in the background, so that the first requests need not wait for it; close what is open at the end. Meanwhile this
+    process reports the revision that it serves."""
     await receive()
-    warm_up = asyncio.create_task(_begin())
-    await send({"type": "lifespan.startup.complete"})
-    await receive()
-    warm_up.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await warm_up
-    await service.aclose()
+    with workers.reporting():
+        warm_up = asyncio.create_task(_begin())
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        warm_up.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await warm_up
+        await service.aclose()
     await send({"type": "lifespan.shutdown.complete"})
 
 

@@ -11,7 +11,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -30,12 +30,24 @@ from ai_models.facts import load, open_connection, row_fingerprint, stored_revis
 from ai_models.models import ConfigRevision, ProviderCapability, ProviderInstance, bump_revision, lock_revision, revision_raised
 from ai_models.snapshot import CheckState, InstanceFacts, Snapshot
 
-__all__ = ["acurrent", "carried", "current", "invalidate", "open_connection", "record_check", "replaced", "stop_polling"]
+__all__ = [
+    "acurrent",
+    "carried",
+    "current",
+    "in_memory",
+    "invalidate",
+    "open_connection",
+    "record_check",
+    "replaced",
+    "stop_polling",
+    "watched",
+]
 
 logger = logging.getLogger(__name__)
 
 IDLE_SECONDS = 60.0
-"""Without use for so long, the thread ends; the next call builds a new snapshot and starts it again."""
+"""Without use for so long, the thread ends; the next call builds a new snapshot and starts it again. In a server it goes on,
+because :mod:`ai_models.workers` asks for the snapshot more often."""
 
 FAILURE_SECONDS = 1.0
 """For so long after the database failed, calls fail at once instead of waiting for it one after the other."""
@@ -50,6 +62,13 @@ class _Store:
         self.used = 0.0
         self.failed: float | None = None
         self.poller: _Poller | None = None
+        self.watchers: set[threading.Event] = set()
+
+    def put(self, snapshot: Snapshot | None) -> None:
+        """Put another snapshot in place, or none. The caller holds the lock."""
+        self.snapshot = snapshot
+        for watcher in self.watchers:
+            watcher.set()
 
 
 class _Uncommitted:
@@ -105,7 +124,20 @@ def replaced(snapshot: Snapshot) -> Iterator[None]:
 def invalidate() -> None:
     """Forget the snapshot; the next call builds a new one."""
     with _store.lock:
-        _store.snapshot = _store.failed = None
+        _store.failed = None
+        _store.put(None)
+
+
+@contextmanager
+def watched(changed: threading.Event) -> Iterator[None]:
+    """Have the event set whenever the callers of this process are to get another snapshot."""
+    with _store.lock:
+        _store.watchers.add(changed)
+    try:
+        yield
+    finally:
+        with _store.lock:
+            _store.watchers.discard(changed)
 
 
 @contextmanager
@@ -128,6 +160,7 @@ def record_check(
     message: str,
     latency_ms: int | None = None,
     *,
+    report: Sequence[Mapping[str, Any]] = (),
     capability: Capability | None = None,
 ) -> None:
     """Store the result of a health check, unless the instance's settings changed while it ran.
@@ -137,7 +170,9 @@ def record_check(
     Args:
         facts: the instance as it was checked.
         latency_ms: milliseconds, ``None`` when nothing was called.
-        capability: set when only this capability was checked; then the instance's own result stays as it is.
+        report: the rungs of the check, as JSON.
+        capability: set when only this capability was checked; then the instance's own result stays as it is, and nothing is
+            stored when the capability's models changed.
     """
     with transaction.atomic():
         lock_revision()
@@ -145,13 +180,17 @@ def record_check(
         if row is None or row_fingerprint(row) != facts.fingerprint:
             return
         if capability is not None:
-            rows = ProviderCapability.objects.filter(instance=row, capability=capability)
-            rows.update(check_state=state, check_message=message, checked_at=timezone.now())
+            item = ProviderCapability.objects.filter(instance=row, capability=capability).first()
+            known = facts.capabilities.get(capability)
+            if item and known and (item.default_model or None, item.aliases) == (known.default_model, known.aliases):
+                ProviderCapability.objects.filter(pk=item.pk).update(
+                    check_state=state, check_message=message, checked_at=timezone.now(), latency_ms=latency_ms
+                )
             return
         if row.state != state:
             bump_revision()
         ProviderInstance.objects.filter(pk=row.pk).update(
-            state=state, state_message=message, latency_ms=latency_ms, checked_at=timezone.now()
+            state=state, state_message=message, latency_ms=latency_ms, checked_at=timezone.now(), report=list(report)
         )
 
 
@@ -187,16 +226,17 @@ def _load() -> Snapshot:
 
 def _load_shared() -> Snapshot:
     with _store.lock:
-        if _store.snapshot is None:
+        if (snapshot := _store.snapshot) is None:
             if _store.failed is not None and time.monotonic() - _store.failed < FAILURE_SECONDS:
                 raise NotReady("The database could not be read a moment ago.", retry_after=FAILURE_SECONDS)
             try:
-                _store.snapshot = _load()
+                snapshot = _load()
             except NotReady:
                 _store.failed = time.monotonic()
                 raise
+            _store.put(snapshot)
             _start_polling()
-        return _store.snapshot
+        return snapshot
 
 
 class _Poller(threading.Thread):
@@ -216,7 +256,8 @@ class _Poller(threading.Thread):
             connections.close_all()
             with _store.lock:
                 # Nobody watches from here on, so the snapshot must not be trusted any longer.
-                _store.snapshot = _store.poller = None
+                _store.poller = None
+                _store.put(None)
 
     def _look(self) -> None:
         try:
@@ -235,15 +276,18 @@ def _refresh() -> None:
     snapshot = _store.snapshot
     if snapshot is not None and stored_revision() != snapshot.revision:
         with _store.lock:
-            _store.snapshot = _load()
+            _store.put(_load())
+
+
+def in_memory() -> bool:
+    """Whether the database lives in the memory of this thread's connection, so that no other thread can share it."""
+    connection: Any = connections[router.db_for_read(ConfigRevision)]
+    return connection.vendor == "sqlite" and bool(connection.is_in_memory_db())
 
 
 def _start_polling() -> None:
     seconds = conf().REVISION_POLL_SECONDS
-    connection: Any = connections[router.db_for_read(ConfigRevision)]
-    # Another thread cannot share a database that lives in this connection's memory.
-    in_memory = connection.vendor == "sqlite" and connection.is_in_memory_db()
-    if seconds > 0 and not in_memory and _store.poller is None:
+    if seconds > 0 and not in_memory() and _store.poller is None:
         _store.poller = _Poller(seconds)
         _store.poller.start()
 

@@ -14,7 +14,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import Error as DatabaseError
 from django.db import close_old_connections, connections
 
-from ai_models import scheduling, taskqueue
+from ai_models import scheduling, taskqueue, workers
 
 SWEEP_SECONDS = 15.0
 TASKS_BETWEEN_SWEEPS = 20
@@ -43,7 +43,8 @@ class Command(BaseCommand):
             raise CommandError(
                 f'TASKS["{taskqueue.alias()}"] has a worker of its own, which is to run here. Have cron run: ai_worker --sweep'
             )
-        Loop(self, parent).run()
+        with workers.reporting():
+            Loop(self, parent).run()
 
 
 class Loop:
