@@ -81,7 +81,7 @@ class SharedCache:
 
     async def settle(self) -> None:
         """Wait for operations that were given up and still run: a late one would undo what is written after it."""
-        if late := {asyncio.wrap_future(running) for running in tuple(self._late)}:
+        if late := {_awaitable(running) for running in tuple(self._late)}:
             _, still_late = await asyncio.wait(late, timeout=OPERATION_SECONDS)
             if still_late:
                 raise _busy()
@@ -91,7 +91,7 @@ class SharedCache:
             raise _busy()
         running = self._threads.submit(_in_thread, operation)
         try:
-            done, _ = await asyncio.wait({waiting := asyncio.wrap_future(running)}, timeout=OPERATION_SECONDS)
+            done, _ = await asyncio.wait({waiting := _awaitable(running)}, timeout=OPERATION_SECONDS)
         finally:
             # What has not begun is not done later, when nobody wants it any more.
             if not running.cancel() and not running.done():
@@ -111,6 +111,13 @@ def _in_thread(operation: Callable[[], T]) -> T:
         return operation()
     finally:
         close_old_connections()
+
+
+def _awaitable(running: Future[T]) -> asyncio.Future[T]:
+    """A future of this event loop. When nobody waits for it any more, nothing is logged about how it ended."""
+    waiting = asyncio.wrap_future(running)
+    waiting.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+    return waiting
 
 
 def _busy() -> NotReady:
