@@ -64,6 +64,7 @@ class Secret:
 class _Key:
     id: str
     cipher: AESGCM = field(repr=False)
+    fingerprints: bytes = field(repr=False)
 
 
 def generate_key() -> str:
@@ -81,7 +82,7 @@ def _parse(text: str, position: int) -> _Key:
     if len(set(raw)) < 8:
         raise InvalidKey(f"Encryption key {position} is a placeholder, not a random key.")
     identity = hmac.new(raw, b"ai_models key id", hashlib.sha256).hexdigest()[:8]
-    return _Key(identity, AESGCM(raw))
+    return _Key(identity, AESGCM(raw), hmac.digest(raw, b"ai_models fingerprints", hashlib.sha256))
 
 
 class KeyRing:
@@ -110,12 +111,18 @@ class KeyRing:
         Raises:
             InvalidKey: the ring is empty.
         """
-        if not self._keys:
-            raise InvalidKey("No encryption key is configured. Make one with: manage.py ai_keys generate")
-        key = next(iter(self._keys.values()))
+        key = self._first()
         nonce = os.urandom(_NONCE_BYTES)
         sealed = nonce + key.cipher.encrypt(nonce, plaintext.encode(), _additional_data(key.id, row, name))
         return f"{_VERSION}.{key.id}.{base64.urlsafe_b64encode(sealed).decode()}"
+
+    def fingerprint(self, secret: Secret) -> str:
+        """Twelve hexadecimal digits by which people tell credentials apart; others with another first key.
+
+        Raises:
+            InvalidKey: the ring is empty.
+        """
+        return hmac.new(self._first().fingerprints, secret.reveal().encode(), hashlib.sha256).hexdigest()[:12]
 
     def decrypt(self, ciphertext: str, *, row: str, name: str) -> Secret:
         """Open a ciphertext of this row and field.
@@ -133,6 +140,11 @@ class KeyRing:
             return Secret(plaintext.decode())
         except (AttributeError, KeyError, ValueError, InvalidTag):
             raise CannotDecrypt from None
+
+    def _first(self) -> _Key:
+        if not self._keys:
+            raise InvalidKey("No encryption key is configured. Make one with: manage.py ai_keys generate")
+        return next(iter(self._keys.values()))
 
 
 def key_id(ciphertext: str) -> str | None:

@@ -106,9 +106,9 @@ def _problem(row: ProviderInstance, family: type[Family] | None, sealed: Mapping
         return f"Provider family {row.family} is not installed."
     if not isinstance(row.options, dict):
         return "Its connection settings are damaged."
-    options, policy = with_defaults(family, row.options), _policy(row.managed)
+    options, policy = with_defaults(family, row.options), destination_policy(row.managed)
     for field in family.fields:
-        problem = None if field.secret else _field_problem(field, options.get(field.name), policy)
+        problem = None if field.secret else field_problem(field, options.get(field.name), policy)
         if problem is not None:
             return f"{field.name} {problem}."
     try:
@@ -118,7 +118,8 @@ def _problem(row: ProviderInstance, family: type[Family] | None, sealed: Mapping
     return " ".join(f"{error.field}: {error.message}" if error.field else error.message for error in errors) or None
 
 
-def _field_problem(field: ConfigField, value: Any, policy: DestinationPolicy) -> str | None:
+def field_problem(field: ConfigField, value: Any, policy: DestinationPolicy) -> str | None:
+    """What is wrong with the value of a setting, as the rest of a sentence that begins with the setting's name."""
     if value is None:
         return "is required" if field.required else None
     if not isinstance(value, _TYPES[field.kind]) or (field.kind == "integer" and isinstance(value, bool)):
@@ -156,10 +157,11 @@ def open_connection(facts: InstanceFacts) -> Connection:
     except CannotDecrypt:
         message = f"The credentials of provider {facts.name} cannot be decrypted with the configured encryption keys."
         raise CredentialUnavailable(message, config_path=path) from None
-    return Connection(facts.name, with_defaults(family, facts.options), secrets, mappings, _policy(facts.managed))
+    return Connection(facts.name, with_defaults(family, facts.options), secrets, mappings, destination_policy(facts.managed))
 
 
-def _policy(managed: bool) -> DestinationPolicy:
+def destination_policy(managed: bool) -> DestinationPolicy:
+    """What an instance may reach: what the file declares is the operator's word."""
     return DestinationPolicy(private=managed, allowed=tuple(conf().ALLOWED_HOSTS))
 
 

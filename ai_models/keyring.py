@@ -7,7 +7,7 @@ name, or ``declaration`` for the seal of what was seeded.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -83,31 +83,39 @@ class Census:
     Attributes:
         total: number of ciphertexts.
         by_key: number of ciphertexts by key id; ``None`` is the id of what is no ciphertext at all.
+        rows_by_key: number of instances with a ciphertext under a key id.
         closed: (instance name, field) of each one that does not open.
         closed_keys: key ids of these, where they have one.
+        closed_rows: primary keys of their instances, by name.
     """
 
     total: int = 0
     by_key: Counter[str | None] = field(default_factory=Counter)
+    rows_by_key: Counter[str | None] = field(default_factory=Counter)
     closed: list[tuple[str, str]] = field(default_factory=list)
     closed_keys: set[str] = field(default_factory=set)
+    closed_rows: dict[str, UUID] = field(default_factory=dict)
 
 
 def census(ring: KeyRing) -> Census:
     """Try to open every stored ciphertext."""
     found = Census()
     for instance in ProviderInstance.objects.all():
-        for name, ciphertext in ciphertexts(instance):
+        sealed = list(ciphertexts(instance))
+        found.rows_by_key.update({key_id(ciphertext) for _, ciphertext in sealed})
+        for name, ciphertext in sealed:
             identity = key_id(ciphertext)
             found.total += 1
             found.by_key[identity] += 1
-            if not _opens(ring, instance.pk, name, ciphertext):
+            if not opens(ring, instance.pk, name, ciphertext):
                 found.closed.append((instance.name, name))
                 found.closed_keys.update({identity} if identity else ())
+                found.closed_rows[instance.name] = instance.pk
     return found
 
 
-def _opens(ring: KeyRing, row: UUID, name: str, ciphertext: str) -> bool:
+def opens(ring: KeyRing, row: UUID, name: str, ciphertext: str) -> bool:
+    """Whether the ring opens a ciphertext of this row and field."""
     try:
         ring.decrypt(ciphertext, row=str(row), name=name)
     except CannotDecrypt:
@@ -123,19 +131,22 @@ class Rotation:
     closed: list[tuple[str, str]] = field(default_factory=list)
 
 
-def rotate(ring: KeyRing) -> Rotation:
+def rotate(ring: KeyRing, record: Callable[[ProviderInstance], object] | None = None) -> Rotation:
     """Encrypt everything again that is not under the ring's first key.
 
     Each row has a short transaction of its own, so that the work can stop anywhere, go on later, and run beside calls. What
     does not open is left as it is.
+
+    Args:
+        record: called with each changed row, in its transaction.
     """
     done = Rotation()
     for pk in ProviderInstance.objects.order_by("name").values_list("pk", flat=True):
-        _rotate_row(ring, pk, done)
+        _rotate_row(ring, pk, done, record)
     return done
 
 
-def _rotate_row(ring: KeyRing, pk: UUID, done: Rotation) -> None:
+def _rotate_row(ring: KeyRing, pk: UUID, done: Rotation, record: Callable[[ProviderInstance], object] | None) -> None:
     with transaction.atomic():
         lock_revision()
         instance = ProviderInstance.objects.select_for_update().filter(pk=pk).first()
@@ -143,13 +154,16 @@ def _rotate_row(ring: KeyRing, pk: UUID, done: Rotation) -> None:
             return
         renewed = {}
         for name, ciphertext in ciphertexts(instance):
-            if not _opens(ring, pk, name, ciphertext):
+            if not opens(ring, pk, name, ciphertext):
                 done.closed.append((instance.name, name))
             elif key_id(ciphertext) != ring.ids[0]:
                 plaintext = ring.decrypt(ciphertext, row=str(pk), name=name).reveal()
                 renewed[name] = ring.encrypt(plaintext, row=str(pk), name=name)
         if renewed:
             instance.declaration_seal = renewed.pop(SEAL, instance.declaration_seal)
-            instance.credentials = {**instance.credentials, **renewed}
+            if renewed:
+                instance.credentials = {**instance.credentials, **renewed}
             instance.save(update_fields=["credentials", "declaration_seal", "updated_at"])
+            if record is not None:
+                record(instance)
             done.changed.append(instance.name)

@@ -8,20 +8,26 @@ values, each row has a seal: the encrypted digests of the credentials as the fil
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 from django.db import transaction
+from django.utils.crypto import salted_hmac
 
+from ai_models import credentials
 from ai_models.capabilities import Capability
 from ai_models.config.declarations import Declared, ProviderDeclaration
+from ai_models.credentials import as_text
 from ai_models.encryption import CannotDecrypt, InvalidKey, KeyRing, Secret
 from ai_models.exceptions import ConfigurationError
 from ai_models.keyring import SEAL, sealed_credentials, usable_key_ring
 from ai_models.models import ProviderCapability, ProviderInstance, lock_revision
+
+
+class PlanChanged(Exception):
+    """The plan is not the one that was agreed to; nothing was changed."""
 
 
 @dataclass(slots=True)
@@ -50,19 +56,38 @@ class Plan:
 
     Attributes:
         conflicts: why the plan cannot be applied at all.
+        gone: names of the seeded instances that are not in the file any more, also of those that stay.
+        declared: the declaration that the plan follows.
     """
 
     changes: tuple[Change, ...]
     warnings: tuple[str, ...]
     conflicts: tuple[str, ...]
+    gone: tuple[str, ...]
+    declared: Declared = field(repr=False)
 
     def __str__(self) -> str:
         return "\n".join([*map(str, self.changes), *(f"warning: {warning}" for warning in self.warnings)])
 
-    def apply(self) -> None:
-        """Write the changes; the caller holds the transaction."""
+    def digest(self) -> str:
+        """What tells this plan from another one, be it only by a value that is not printed. It is keyed, because secrets are
+        among these values."""
+        providers = {name: asdict(declaration) for name, declaration in self.declared.providers.items()}
+        changes = [(change.action, change.row.name, change.lines) for change in self.changes]
+        content = [providers, self.declared.default_provider, changes, self.warnings, self.conflicts]
+        text = json.dumps(content, sort_keys=True, default=str)
+        return salted_hmac("ai_models.seeding", text, algorithm="sha256").hexdigest()
+
+    def apply(self, record: Callable[[Change], object] | None = None) -> None:
+        """Write the changes; the caller holds the transaction.
+
+        Args:
+            record: called with each change right before it is written.
+        """
         # Deletions and the old default go first: names and the default are unique.
         for change in sorted(self.changes, key=lambda change: (change.action != "delete", change.row.is_default)):
+            if record is not None:
+                record(change)
             if change.action == "delete":
                 change.row.delete()
                 continue
@@ -73,16 +98,27 @@ class Plan:
                 capability.save()
 
 
-def seed(declared: Declared, *, prune: bool = False, replace_credentials: bool = False, dry_run: bool = False) -> Plan:
+def seed(
+    declared: Declared,
+    *,
+    prune: bool = False,
+    replace_credentials: bool = False,
+    dry_run: bool = False,
+    agreed: str | None = None,
+    record: Callable[[Change], object] | None = None,
+) -> Plan:
     """Bring the rows in line with the declaration.
 
     Args:
         prune: delete instances that are gone from the file, instead of only disabling them.
         replace_credentials: where stored credentials cannot be decrypted, write the file's.
         dry_run: only plan.
+        agreed: digest of the only plan that is to be applied.
+        record: called with each change in the transaction, right before it is written.
 
     Raises:
         ConfigurationError: the declaration has mistakes or conflicts with rows made in the admin; nothing was changed.
+        PlanChanged: the plan is another one than ``agreed``.
     """
     if declared.problems:
         raise ConfigurationError(declared.problems)
@@ -94,8 +130,10 @@ def seed(declared: Declared, *, prune: bool = False, replace_credentials: bool =
             plan = make_plan(declared, usable_key_ring(), prune=prune, replace_credentials=replace_credentials)
             if plan.conflicts:
                 raise ConfigurationError(plan.conflicts)
+            if agreed is not None and plan.digest() != agreed:
+                raise PlanChanged
             if not dry_run:
-                plan.apply()
+                plan.apply(record)
     except InvalidKey as error:
         raise ConfigurationError([str(error)]) from None
     return plan
@@ -105,9 +143,9 @@ def make_plan(declared: Declared, ring: KeyRing, *, prune: bool = False, replace
     """Compare the declaration with the rows."""
     changes = {row.name: Change(row) for row in ProviderInstance.objects.prefetch_related("capabilities")}
     conflicts: list[str] = []
-    for change in changes.values():
-        if change.row.managed and change.row.name not in declared.providers:
-            _gone(change, prune)
+    gone = [name for name, change in changes.items() if change.row.managed and name not in declared.providers]
+    for name in gone:
+        _gone(changes[name], prune)
     for name, declaration in declared.providers.items():
         conflict = _conflict(name, changes)
         if conflict:
@@ -122,6 +160,8 @@ def make_plan(declared: Declared, ring: KeyRing, *, prune: bool = False, replace
         tuple(change for change in changes.values() if change.lines),
         tuple(warning for change in changes.values() for warning in change.warnings),
         tuple(conflicts),
+        tuple(gone),
+        declared,
     )
 
 
@@ -187,17 +227,13 @@ def _verb(before: bool, after: bool) -> str:
 
 def declared_credentials(declaration: ProviderDeclaration) -> dict[str, str]:
     """Plaintext by secret setting; a mapping as its JSON."""
-    mappings = {name: _canonical(values) for name, values in declaration.mappings.items() if values}
+    mappings = {name: as_text(values) for name, values in declaration.mappings.items() if values}
     return {**declaration.secrets, **mappings}
-
-
-def _canonical(value: object) -> str:
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
 
 def _follow_credentials(change: Change, wanted: dict[str, str], ring: KeyRing, *, moved: bool, replace: bool) -> None:
     row = change.row
-    digests = {name: hashlib.sha256(value.encode()).hexdigest() for name, value in wanted.items()}
+    digests = credentials.digests(wanted)
     try:
         seeded, stored = _open_seal(row, ring), _open_credentials(row, ring)
     except CannotDecrypt:
@@ -207,7 +243,7 @@ def _follow_credentials(change: Change, wanted: dict[str, str], ring: KeyRing, *
                 "Bring the right key back, or write the file's with: manage.py ai_seed --replace-credentials"
             )
             return
-        seeded, stored, row.credentials = {}, {}, {}
+        seeded, stored, row.credentials, row.credentials_set_at = {}, {}, {}, {}
         change.lines.append("credentials: replaced, because they cannot be decrypted")
     # A family never gets a credential that was entered for another one.
     in_question = stored.keys() | wanted.keys() if moved else {*seeded, *wanted}
@@ -215,16 +251,16 @@ def _follow_credentials(change: Change, wanted: dict[str, str], ring: KeyRing, *
     for name in sorted(changed):
         _write_credential(change, name, wanted.get(name), stored.get(name), ring)
     if changed and seeded != digests:
-        row.declaration_seal = ring.encrypt(_canonical(digests), row=str(row.pk), name=SEAL) if digests else ""
+        row.declaration_seal = credentials.seal(row, wanted, ring) if wanted else ""
 
 
 def _write_credential(change: Change, name: str, wanted: str | None, stored: Secret | None, ring: KeyRing) -> None:
     row = change.row
     if wanted is None:
-        row.credentials.pop(name, None)
+        credentials.put(row, name, None, ring)
         change.lines.append(f"{name}: removed")
     elif stored is None or stored != Secret(wanted):
-        row.credentials[name] = ring.encrypt(wanted, row=str(row.pk), name=name)
+        credentials.put(row, name, wanted, ring)
         change.lines.append(f"{name}: {_verb(stored is not None, True)}")
     else:
         change.lines.append(f"{name}: already as in the file")

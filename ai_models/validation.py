@@ -57,13 +57,18 @@ class Finding:
 
 def problems() -> list[Finding]:
     """Everything that was found, errors and lesser things, without a look at the database."""
+    return examine()[0]
+
+
+def examine() -> tuple[list[Finding], config.Declared | None]:
+    """The same, and the declaration that was looked at; ``None`` when the settings are too wrong to read any."""
     found = [*_settings_problems(), *_library_problems()]
     if any(finding.id == "ai_models.E002" for finding in found):
-        # Settings of the wrong type cannot be used for the rest.
-        return found
+        return found, None
     declared, families = config.current(), _family_problems()
     told = frozenset(finding.message for finding in families)
-    return [*found, *families, *_config_findings(declared, told), *_key_problems(declared), *_queue_problems(declared)]
+    found += [*families, *_config_findings(declared, told), *_key_problems(declared), *_queue_problems(declared)]
+    return found, declared
 
 
 def require_valid(*, storage: bool = False) -> None:

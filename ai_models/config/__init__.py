@@ -9,6 +9,7 @@ from ai_models.config.export import ExportedProvider, to_yaml
 from ai_models.config.loader import Loaded, load
 from ai_models.config.problems import Origin, Problem, Refused
 from ai_models.config.schema import json_schema
+from ai_models.config.sources import Source, Sources, sources
 
 __all__ = [
     "Declared",
@@ -18,10 +19,13 @@ __all__ = [
     "Problem",
     "ProviderDeclaration",
     "Refused",
+    "Source",
+    "Sources",
     "current",
     "environment",
     "json_schema",
     "load",
     "read",
+    "sources",
     "to_yaml",
 ]

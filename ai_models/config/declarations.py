@@ -215,7 +215,13 @@ class _Reader:
             self._report_missing(path, f"It is missing; {family.type} needs it.", "Set it.")
 
     def _ask_family(self, family: type[Family], declaration: ProviderDeclaration, path: KeyPath) -> None:
-        for found in family.check(declaration.options, [*declaration.secrets, *declaration.mappings]):
+        try:
+            findings = list(family.check(declaration.options, [*declaration.secrets, *declaration.mappings]))
+        except Exception:  # A family from outside must not keep the mistakes of others from being told.
+            message = f"Provider family {family.type} failed to check the settings."
+            self._report(path, message, "It is an error of the family; report it to its author.")
+            return
+        for found in findings:
             keys = tuple(found.field.split(".")) if found.field else ()
             problem = self._loaded.problem((*path, *keys), found.message, found.remedy)
             (self._problems if found.level == "error" else self._notes).append(problem)

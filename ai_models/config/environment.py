@@ -60,6 +60,12 @@ def _assignments(text: str, env_file: Path) -> str:
     return "\n".join(kept)
 
 
+def override_names(env: Mapping[str, str]) -> list[str]:
+    """The variables that override the files: those named ``APP_CONFIG_ai_...`` that are not empty."""
+    ours = f"{PREFIX}{ROOT}"
+    return [name for name in sorted(env) if env[name] and (name == ours or name.startswith(f"{ours}_"))]
+
+
 def overrides(env: Mapping[str, str]) -> tuple[Node | None, list[Problem]]:
     """What ``APP_CONFIG_ai_...`` variables set: the tree below ``ai``, ``None`` when there are none, and their mistakes.
 
@@ -67,10 +73,8 @@ def overrides(env: Mapping[str, str]) -> tuple[Node | None, list[Problem]]:
     """
     tree: Node | None = None
     problems: list[Problem] = []
-    for name in sorted(env):
+    for name in override_names(env):
         path = tuple(name.removeprefix(PREFIX).split("_"))
-        if not name.startswith(PREFIX) or path[0] != ROOT or not env[name]:
-            continue
         origin = Origin(f"environment variable {name}")
         try:
             node = _nested(_decoded(env[name], origin, path), path, tree)

@@ -58,6 +58,16 @@ class Keyed(Plain):
     fields = (ConfigField(name="apiKey", help="The key.", secret=True, required=True),)
 
 
+class Fragile(Plain):
+    """Fails where a family must not."""
+
+    type = "fragile"
+
+    @classmethod
+    def check(cls, options: Mapping[str, Any], secrets: Iterable[str]) -> list[SettingProblem]:
+        raise RuntimeError("sk-canary")
+
+
 class Impostor(Plain):
     """Takes the other family's type."""
 

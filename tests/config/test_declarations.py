@@ -9,7 +9,7 @@ import pytest
 
 from ai_models import config
 from ai_models.capabilities import Capability
-from tests.config.conftest import Folder, told
+from tests.config.conftest import Folder, Fragile, Plain, told
 
 GOOD = """
 ai:
@@ -300,3 +300,13 @@ def test_an_instance_without_its_required_credential_starts_and_is_noted(folder:
     assert [(note.path, note.message) for note in declared.notes] == [
         ("ai.providers.main.apiKey", "It is missing; keyed needs it to be called.")
     ]
+
+
+def test_a_family_that_fails_to_check_is_told_beside_the_other_mistakes(folder: Folder) -> None:
+    loaded = folder.load("ai:\n  providers:\n    a: {type: fragile}\n    b: {type: plain, regoin: x}\n")
+    first, second = told(config.read(loaded, {"fragile": Fragile, "plain": Plain}))
+    assert first == (
+        "config-1.yaml:3: ai.providers.a: Provider family fragile failed to check the settings. "
+        "It is an error of the family; report it to its author."
+    )
+    assert "b.regoin" in second

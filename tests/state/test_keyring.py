@@ -118,6 +118,33 @@ def test_rotation_does_not_bring_a_deleted_row_back(new_ring: KeyRing, monkeypat
     assert not ProviderInstance.objects.filter(name="c").exists()
 
 
+def test_rotation_moves_the_seal_of_a_row_whose_credentials_are_damaged(seed: Seed, set_ring: SetRing, db: None) -> None:
+    seed(f'{{"ai": {{"providers": {{"one": {{"type": "vendor", "apiKey": "{SECRET}"}}}}}}}}')
+    set_ring(generate_key(), *configured_keys())
+    bump_revision()
+    ProviderInstance.objects.update(credentials=[2])
+    done = rotate(key_ring())
+    assert (done.changed, done.closed) == (["one"], [("one", "credentials")])
+    row = ProviderInstance.objects.get()
+    assert (row.credentials, key_id(row.declaration_seal)) == ([2], key_ring().ids[0])
+
+
+def test_rotation_records_each_changed_row_in_its_transaction(new_ring: KeyRing) -> None:
+    bump_revision()
+    ProviderInstance.objects.filter(name="b").update(credentials={})
+    told: list[str] = []
+
+    def record(row: ProviderInstance) -> None:
+        told.append(row.name)
+        if row.name == "c":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        rotate(new_ring, record)
+    assert told == ["a", "c"]
+    assert census(new_ring).by_key == {new_ring.ids[0]: 2, new_ring.ids[1]: 2}
+
+
 @pytest.mark.usefixtures("three")
 def test_an_empty_ring_rotates_nothing() -> None:
     done = rotate(KeyRing([]))
@@ -130,6 +157,8 @@ def test_a_census_counts_by_key(new_ring: KeyRing) -> None:
     ProviderInstance.objects.filter(name="b").update(credentials={"apiKey": SECRET})
     found = census(KeyRing(configured_keys()[:1]))
     assert (found.total, found.by_key) == (5, {old.ids[0]: 4, None: 1})
+    assert found.rows_by_key == {old.ids[0]: 2, None: 1}
+    assert found.closed_rows == {row.name: row.pk for row in ProviderInstance.objects.all()}
     assert len(found.closed) == 5
     assert found.closed_keys == set(old.ids)
     assert census(old).closed == [("b", "apiKey")]

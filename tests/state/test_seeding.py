@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from django.db import connection, connections
+from pytest_django import Settings
 
 from ai_models import store
 from ai_models.encryption import generate_key
@@ -21,6 +22,7 @@ from ai_models.exceptions import ConfigurationError
 from ai_models.facts import stored_revision
 from ai_models.keyring import key_ring
 from ai_models.models import ProviderCapability, ProviderInstance
+from ai_models.seeding import Change, PlanChanged
 from ai_models.snapshot import CheckState, InstanceState
 from tests.conftest import Seed, WriteConfig
 from tests.state.conftest import MakeInstance
@@ -332,6 +334,51 @@ def test_instances_without_secrets_need_no_key(seed: Seed, set_ring: Callable[..
     seed(text)
     assert row("zero").declaration_seal == ""
     assert str(seed(text)) == ""
+
+
+def test_only_the_plan_that_was_agreed_to_is_applied(seed: Seed) -> None:
+    text = file(provider())
+    agreed = seed(text, dry_run=True).digest()
+    before = rows()
+    for other in (file(provider(key=NEW)), file(provider(region="north")), file(provider(), default="one")):
+        assert seed(other, dry_run=True).digest() != agreed
+        with pytest.raises(PlanChanged):
+            seed(other, agreed=agreed)
+    assert rows() == before
+    assert seed(text, agreed=agreed).digest() == agreed
+    assert credential() == OLD
+
+
+def test_a_digest_of_a_plan_tells_nothing_without_the_installations_key(seed: Seed, settings: Settings) -> None:
+    digest = seed(file(provider()), dry_run=True).digest()
+    settings.SECRET_KEY = "another"
+    assert seed(file(provider()), dry_run=True).digest() != digest
+
+
+def test_each_change_is_recorded_in_its_transaction_before_it_is_written(seed: Seed) -> None:
+    seed(file(provider(), provider("two"), provider("three")))
+    gone = row("three").pk
+    told: list[tuple[str, str, object]] = []
+
+    def record(change: Change) -> None:
+        told.append((change.action, change.row.name, change.row.pk))
+        if change.row.name == "two":
+            raise KeyboardInterrupt
+
+    before = rows()
+    with pytest.raises(KeyboardInterrupt):
+        seed(file(provider(region="north"), provider("two", region="north")), prune=True, record=record)
+    assert told == [("delete", "three", gone), ("update", "one", row().pk), ("update", "two", row("two").pk)]
+    assert rows() == before
+
+
+def test_a_plan_tells_what_is_gone_also_when_it_stays(seed: Seed) -> None:
+    seed(file(provider(), provider("two")))
+    assert seed(file(provider())).gone == ("two",)
+    again = seed(file(provider()))
+    assert (again.gone, again.changes) == (("two",), ())
+    assert seed(file(provider()), prune=True).gone == ("two",)
+    assert seed(file(provider())).gone == ()
 
 
 def run_seeds(text: str, path: Path, count: int) -> None:
