@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -111,6 +111,8 @@ def _problem(row: ProviderInstance, family: type[Family] | None, sealed: Mapping
         problem = None if field.secret else field_problem(field, options.get(field.name), policy)
         if problem is not None:
             return f"{field.name} {problem}."
+    if (problem := borrowed_credential_problem(family, row.options, sealed, managed=row.managed)) is not None:
+        return problem
     try:
         errors = [found for found in family.check(row.options, sealed) if found.level == "error"]
     except Exception:  # A family from outside must not take the other instances down with it.
@@ -126,12 +128,24 @@ def field_problem(field: ConfigField, value: Any, policy: DestinationPolicy) -> 
         return f"is not of the type {field.kind}"
     if field.choices and value not in field.choices:
         return f"is not one of {', '.join(field.choices)}"
+    if field.kind == "path" and not policy.private:
+        return "names a file of this machine, which only the configuration file may do"
     if field.kind == "url":
         try:
             policy.check_url(str(value))
         except DestinationBlocked as blocked:
             return f"cannot be used: {blocked}"
     return None
+
+
+def borrowed_credential_problem(
+    family: type[Family], options: Mapping[str, Any], secrets: Collection[str], *, managed: bool
+) -> str | None:
+    """Why an instance may not use the machine's credential: to an address of an administrator's own it would go unasked."""
+    if managed or secrets or not family.ambient_credentials:
+        return None
+    moved = any(options.get(field.name) for field in family.fields if field.kind == "url" and not field.secret)
+    return "The machine's credential goes to another address only where the configuration file says so." if moved else None
 
 
 def with_defaults(family: type[Family], options: Mapping[str, Any]) -> dict[str, Any]:

@@ -157,8 +157,8 @@ def _rotate_row(ring: KeyRing, pk: UUID, done: Rotation, record: Callable[[Provi
             if not opens(ring, pk, name, ciphertext):
                 done.closed.append((instance.name, name))
             elif key_id(ciphertext) != ring.ids[0]:
-                plaintext = ring.decrypt(ciphertext, row=str(pk), name=name).reveal()
-                renewed[name] = ring.encrypt(plaintext, row=str(pk), name=name)
+                opened = ring.decrypt(ciphertext, row=str(pk), name=name)
+                renewed[name] = ring.encrypt(opened.reveal(), row=str(pk), name=name)
         if renewed:
             instance.declaration_seal = renewed.pop(SEAL, instance.declaration_seal)
             if renewed:

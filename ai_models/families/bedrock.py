@@ -38,6 +38,7 @@ from ai_models.types import (
     ToolCallDelta,
 )
 
+_REGION = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)+")
 _KEYS = ("accessKeyId", "secretAccessKey")
 _AMAZON = re.compile(r"(?:^|[./])amazon\.")  # after an inference profile's region, and in an ARN, too
 _STABILITY = re.compile(r"(?:^|[./])stability\.")
@@ -113,6 +114,9 @@ class Bedrock(Translated):
     @classmethod
     def check(cls, options: Mapping[str, Any], secrets: Iterable[str]) -> list[SettingProblem]:
         given = set(secrets)
+        region = options.get("region")
+        if isinstance(region, str) and not _REGION.fullmatch(region):  # it becomes a part of the host's name
+            return [SettingProblem(field="region", message="It is not the name of a region.", remedy="Write it as us-east-1.")]
         if not given:
             message = "It has no keys of its own and uses the machine's AWS credential chain."
             return [

