@@ -8,7 +8,7 @@ INSTALLED := $(VENV)/.installed
 export UV_PYTHON_DOWNLOADS := never
 export UV_SYSTEM_CERTS := true
 
-.PHONY: run test matrix lint format docs lock clean
+.PHONY: run test matrix lint format docs messages screenshots lock clean
 .DELETE_ON_ERROR:
 
 run: $(INSTALLED)
@@ -36,6 +36,15 @@ format: $(INSTALLED)
 # Writes what the docs derive from the code; a test tells when that is due.
 docs: $(INSTALLED)
 	$(BIN)/python -m tests.documented
+
+# Brings the catalogues of ai_models/locale up to date with the code, and compiles them; wants GNU gettext.
+messages: $(INSTALLED)
+	cd ai_models && ../$(BIN)/django-admin makemessages --all --no-wrap --no-location --no-obsolete
+	cd ai_models && ../$(BIN)/django-admin compilemessages
+
+# Takes the pictures of the admin anew; wants Chromium.
+screenshots: $(INSTALLED)
+	$(BIN)/python -m tests.browser.gallery
 
 # Takes up what changed in pyproject.toml and keeps the other versions; make lock OPTIONS=--upgrade renews them all.
 lock: $(BIN)/uv

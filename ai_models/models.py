@@ -17,6 +17,7 @@ from django.db.models import F
 from django.db.models.functions import Lower
 from django.db.models.signals import pre_delete, pre_save
 from django.dispatch import Signal, receiver
+from django.utils.translation import gettext_lazy as _
 
 from ai_models.capabilities import Capability
 from ai_models.config.declarations import INSTANCE_NAME
@@ -34,6 +35,10 @@ class ConfigRevision(models.Model):
     """The single row whose number changes whenever the configuration does. Processes watch it."""
 
     revision = models.PositiveBigIntegerField(default=0)
+
+    class Meta:
+        verbose_name = _("config revision")
+        verbose_name_plural = _("config revisions")
 
     def __str__(self) -> str:
         return f"revision {self.revision}"
@@ -77,13 +82,16 @@ class ProviderInstance(_Revisioned):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     name = models.CharField(
+        _("name"),
         max_length=64,
-        validators=[RegexValidator(INSTANCE_NAME, "Use letters, digits, - and _, beginning with a letter or digit.")],
-        help_text="The name callers use; the key below ai.providers.",
+        validators=[RegexValidator(INSTANCE_NAME, _("Use letters, digits, - and _, beginning with a letter or digit."))],
+        help_text=_("The name callers use; the key below ai.providers."),
     )
-    family = models.CharField(max_length=64, help_text="The provider family, as in type.")
-    enabled = models.BooleanField(default=True, help_text="The administrator's switch. Seeding never turns it on.")
-    is_default = models.BooleanField("default", default=False, help_text="Used when a request names no provider.")
+    family = models.CharField(_("family"), max_length=64, help_text=_("The provider family, as in type."))
+    enabled = models.BooleanField(
+        _("enabled"), default=True, help_text=_("The administrator's switch. Seeding never turns it on.")
+    )
+    is_default = models.BooleanField(_("default"), default=False, help_text=_("Used when a request names no provider."))
     managed = models.BooleanField(default=False, editable=False, help_text="Declared in the configuration file.")
     orphaned = models.BooleanField(default=False, editable=False, help_text="Managed, and gone from the configuration file.")
     options = models.JSONField(default=dict, blank=True, help_text="Connection settings that are no secrets.")
@@ -101,18 +109,20 @@ class ProviderInstance(_Revisioned):
     updated_at = models.DateTimeField(auto_now=True)
 
     class Meta:
+        verbose_name = _("provider instance")
+        verbose_name_plural = _("provider instances")
         ordering = ("name",)
         constraints = (
             models.UniqueConstraint(
                 Lower("name"),
                 name="ai_models_instance_name",
-                violation_error_message="An instance with this name exists; case does not count.",
+                violation_error_message=_("An instance with this name exists; case does not count."),
             ),
             models.UniqueConstraint(
                 fields=["is_default"],
                 condition=models.Q(is_default=True),
                 name="ai_models_one_default",
-                violation_error_message="Another instance is the default provider.",
+                violation_error_message=_("Another instance is the default provider."),
             ),
         )
         permissions = tuple((capability.codename, f"Can use {capability.label.lower()}") for capability in Capability)
@@ -130,18 +140,25 @@ class ProviderCapability(_Revisioned):
     """What an instance offers for one capability."""
 
     instance = models.ForeignKey(ProviderInstance, on_delete=models.CASCADE, related_name="capabilities")
-    capability = models.CharField(max_length=32, choices=[(capability.value, capability.label) for capability in Capability])
-    default_model = models.CharField(max_length=256, blank=True, help_text="Used when a request names no model.")
-    aliases = models.JSONField(default=dict, blank=True, help_text="Names of your own for models.")
-    enabled = models.BooleanField(default=True, help_text="The administrator's switch. Seeding never turns it on.")
+    capability = models.CharField(
+        _("capability"), max_length=32, choices=[(capability.value, capability.label) for capability in Capability]
+    )
+    default_model = models.CharField(
+        _("default model"), max_length=256, blank=True, help_text=_("Used when a request names no model.")
+    )
+    aliases = models.JSONField(_("aliases"), default=dict, blank=True, help_text=_("Names of your own for models."))
+    enabled = models.BooleanField(
+        _("enabled"), default=True, help_text=_("The administrator's switch. Seeding never turns it on.")
+    )
     check_state = models.CharField(max_length=32, choices=_CHECK_STATES, default=CheckState.UNCHECKED.value, editable=False)
     check_message = models.TextField(blank=True, editable=False)
     checked_at = models.DateTimeField(null=True, editable=False)
     latency_ms = models.PositiveIntegerField(null=True, editable=False)
 
     class Meta:
+        verbose_name = _("provider capability")
+        verbose_name_plural = _("provider capabilities")
         ordering = ("capability",)
-        verbose_name_plural = "provider capabilities"
         constraints = (models.UniqueConstraint(fields=["instance", "capability"], name="ai_models_one_row_per_capability"),)
 
     def __str__(self) -> str:
@@ -182,6 +199,8 @@ class VideoJob(models.Model):
     expires_at = models.DateTimeField(null=True, help_text="When the videos are deleted.")
 
     class Meta:
+        verbose_name = _("video job")
+        verbose_name_plural = _("video jobs")
         ordering = ("-created_at",)
         default_permissions = ("view",)
         indexes = (
@@ -207,8 +226,9 @@ class APIToken(models.Model):
     revoked_at = models.DateTimeField(null=True)
 
     class Meta:
+        verbose_name = _("API token")
+        verbose_name_plural = _("API tokens")
         ordering = ("-created_at",)
-        verbose_name = "API token"
         default_permissions = ("add", "view", "delete")
 
     def __str__(self) -> str:

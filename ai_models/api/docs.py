@@ -16,6 +16,7 @@ from django.views.decorators.http import require_safe
 from ai_models.api import openapi
 from ai_models.api.operation import Operation, Stream
 from ai_models.api.operations import OPERATIONS
+from ai_models.types.frames import WEBSOCKET_PATH
 
 _COMPONENTS = "#/components/schemas/"
 
@@ -63,6 +64,8 @@ def page(request: HttpRequest) -> HttpResponse:
     origin = f"{request.scheme}://{request.get_host()}{prefix}"
     context = {
         "info": document["info"],
+        "websocket": f"{'wss' if request.is_secure() else 'ws'}://{request.get_host()}{prefix}/{WEBSOCKET_PATH}",
+        "openai": f"{origin}/api/ai/openai/v1",
         "endpoints": list(_endpoints(document["paths"], origin)),
         "types": [_type(name, schema) for name, schema in document["components"]["schemas"].items()],
     }

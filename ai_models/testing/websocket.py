@@ -23,7 +23,7 @@ from django.conf import settings
 from django.test import Client
 
 from ai_models.events import TERMINAL
-from ai_models.types.frames import SUBPROTOCOL
+from ai_models.types.frames import SUBPROTOCOL, WEBSOCKET_PATH
 
 _TERMINAL = frozenset(kind.type for kind in TERMINAL)
 _ORIGIN = "http://testserver"
@@ -68,7 +68,7 @@ class WebsocketClient:
         *,
         user: Any = None,
         headers: Mapping[str, str] | None = None,
-        path: str = "/ws/ai/v1/",
+        path: str = f"/{WEBSOCKET_PATH}",
         subprotocols: Iterable[str] = (SUBPROTOCOL,),
         timeout: float = 5.0,
     ) -> None:

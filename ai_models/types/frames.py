@@ -14,6 +14,9 @@ from ai_models.types.requests import ON_DISCONNECT, OnDisconnect
 SUBPROTOCOL = "ai-models.v1"
 """What a client offers in the handshake."""
 
+WEBSOCKET_PATH = "ws/ai/v1/"
+"""Where the websocket is, without the slash in front."""
+
 STREAM_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 StreamId = Annotated[

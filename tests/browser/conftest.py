@@ -51,7 +51,8 @@ async def browser() -> AsyncIterator[Browser]:
 
 @pytest.fixture
 def pages(settings: Settings) -> None:
-    """The pages' routes; the files are in ``settings.PAGES``."""
+    """The pages' routes; the files are in ``settings.PAGES``. Every page is under the strictest policy."""
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, "tests.browser.policy.strict"]
     settings.PAGES = [PAGES]
     settings.ROOT_URLCONF = "tests.browser.urls"
 
