@@ -31,6 +31,7 @@ from ai_models.types import (
     VideoRequest,
 )
 from tests import documented
+from tests.browser import gallery
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -224,3 +225,12 @@ def test_every_operation_is_listed() -> None:
     addresses |= {"resume-stream": "stream-text/ID/stream", "cancel-stream": "stream-text/ID/cancel"}
     listed = {address for row in rows(REST.partition("\n## ")[0]) for address in codes(row[1])}
     assert listed == {addresses.get(operation.name, operation.name) for operation in OPERATIONS} | {"schema", "docs"}
+
+
+def test_the_pictures_are_those_of_the_gallery() -> None:
+    names = [name for name, _ in gallery.PICTURES]
+    taken = {f"{name}-{size}-{theme}.png" for name in names for size in gallery.WIDTHS for theme in gallery.THEMES}
+    assert {path.name for path in gallery.FOLDER.iterdir()} == taken
+    shown = {name for text in PAGES.values() for name in re.findall(r'(?:srcset|src)="(?:docs/)?screenshots/([^"]+)"', text)}
+    assert shown
+    assert shown <= taken
