@@ -207,8 +207,9 @@ def test_every_worker_of_a_server_reports_and_so_does_the_one_that_takes_its_pla
     start: Start,
     impatient: dict[str, str],
 ) -> None:
-    # A worker that a slow machine keeps waiting is not to be taken for a dead one.
-    parent = start(*SERVE, "--workers", "2", "--timeout-worker-healthcheck", "60", **impatient)
+    # A worker that a slow machine keeps waiting is not to be taken for a dead one; but the server waits for so long for the
+    # answer of one that is killed just as it is asked.
+    parent = start(*SERVE, "--workers", "2", "--timeout-worker-healthcheck", "20", **impatient)
     eventually(lambda: len(pids()) == 2)
     killed, other = pids()
     assert parent.pid not in {killed, other}
