@@ -35,7 +35,10 @@ class ConfigField:
 API_KEY = ConfigField(name="apiKey", help="The API key. It is stored encrypted.", secret=True, required=True)
 
 HEADERS = ConfigField(
-    name="headers", help="HTTP headers sent with every request. Values are stored encrypted.", kind="mapping", secret=True
+    name="headers",
+    help="HTTP headers sent with every request, but for those that frame it, such as Host. Values are stored encrypted.",
+    kind="mapping",
+    secret=True,
 )
 
 QUERY_PARAMS = ConfigField(

@@ -89,6 +89,16 @@ class TestOpenAICompatible(OpenAIContract):
         assert (result.text, result.segments) == ("Hello there", ())
         assert files.sent(upstream.request) == {"model": "whisper-large-v3", "response_format": "json"}
 
+    async def test_headers_of_an_instance_do_not_say_where_a_request_goes_or_ends(
+        self, upstream: Upstream, reconfigure: Any
+    ) -> None:
+        await reconfigure(headers={"Host": "elsewhere.example", "Content-Length": "1", "X-Team": "platform"})
+        upstream.script(openai.text("Hello"))
+        assert (await service.agenerate_text("Hi")).text == "Hello"
+        sent = upstream.request.headers
+        assert (sent["host"], sent["x-team"]) == (upstream.url.removeprefix("http://"), "platform")
+        assert int(sent["content-length"]) == len(upstream.request.body)
+
     async def test_headers_and_query_parameters_are_sent_with_everything(self, upstream: Upstream, reconfigure: Any) -> None:
         secret = f"s p&{CANARY}"
         await reconfigure(headers={"X-Team": "platform"}, queryParams={"api-version": "1", "token": secret})
