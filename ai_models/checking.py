@@ -37,7 +37,9 @@ RUNGS: Final = ("configuration", "credential", "destination", "authentication", 
 PAID: Final = tuple(trials.CALLS)
 """The capabilities that a call can be made for."""
 
-_CALL: Final = "call"
+CALL: Final = "call"
+"""What the rungs of these calls are named."""
+
 _NEEDED: Final = frozenset({"family-supports", "capability-configured"})
 """Gates that a call does not get around."""
 
@@ -78,7 +80,7 @@ async def climb(facts: InstanceFacts, capabilities: Sequence[Capability] = ()) -
     asked = tuple(dict.fromkeys(capabilities))
     failed = False
     async with aclosing(_rungs(facts, asked)) as rungs:
-        for name, capability in (*((name, None) for name in RUNGS), *((_CALL, capability) for capability in asked)):
+        for name, capability in (*((name, None) for name in RUNGS), *((CALL, capability) for capability in asked)):
             if failed:
                 yield Rung(rung=name, state="skipped", message="Not tried.", capability=capability)
             else:
@@ -94,7 +96,7 @@ def record(facts: InstanceFacts, rungs: Iterable[Rung]) -> None:
         NotReady: the database does not take it.
     """
     found = list(rungs)
-    free = [rung for rung in found if rung.rung != _CALL]
+    free = [rung for rung in found if rung.rung != CALL]
     latency = next((rung.latency_ms for rung in free if rung.rung == "authentication"), None)
     try:
         with transaction.atomic():
@@ -240,8 +242,8 @@ async def _call(facts: InstanceFacts, family: Family, capability: Capability) ->
     async def climbed() -> Rung:
         for verdict in gates.verdicts(facts, capability, supported_by(facts)):
             if verdict.error and verdict.gate in _NEEDED:
-                return Rung(rung=_CALL, state="skipped", message=verdict.error.message)
+                return Rung(rung=CALL, state="skipped", message=verdict.error.message)
         model = _named(facts.capabilities[capability])[0]
-        return Rung(rung=_CALL, state="passed", message=f"{model} {await trials.CALLS[capability](family, model)}")
+        return Rung(rung=CALL, state="passed", message=f"{model} {await trials.CALLS[capability](family, model)}")
 
-    return replace(await _measured(_CALL, climbed, trials.SECONDS), capability=capability)
+    return replace(await _measured(CALL, climbed, trials.SECONDS), capability=capability)

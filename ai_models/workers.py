@@ -27,7 +27,7 @@ from ai_models import store
 from ai_models.exceptions import AIModelsError
 from ai_models.models import Worker
 
-__all__ = ["reporting", "running"]
+__all__ = ["host_name", "reporting", "running"]
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +59,11 @@ def running() -> list[Worker]:
         django.db.Error: the database cannot be read.
     """
     return list(Worker.objects.filter(_seen_within(FRESH_SECONDS)))
+
+
+def host_name() -> str:
+    """This machine's name, as rows have it."""
+    return socket.gethostname()[:255]
 
 
 def _seen_within(seconds: float) -> Q:
@@ -126,7 +131,7 @@ class _Reporter(threading.Thread):
         if not Worker.objects.filter(pk=self._id).update(revision=revision, seen_at=Now()):
             Worker.objects.create(
                 pk=self._id,
-                host=socket.gethostname()[:255],
+                host=host_name(),
                 pid=os.getpid(),
                 revision=revision,
                 started_at=Now() - timedelta(seconds=time.monotonic() - self._began),

@@ -23,10 +23,10 @@ from django.utils.translation import gettext_lazy
 
 from ai_models import catalog, checking, gates, sync
 from ai_models.access import CHECK_PERMISSION, supported_by
-from ai_models.admin.listing import Columns, check_state, facts_of
+from ai_models.admin.listing import check_state, facts_of, known_facts
 from ai_models.admin.pages import Page, may_view_providers
-from ai_models.admin.rungs import CALL, RUNG_STATES, Line, spoken, stored, told
-from ai_models.admin.words import CAPABILITIES, CHECKS, STATES, Word, age_and_latency, milliseconds
+from ai_models.admin.rungs import RUNG_STATES, Line, stored, told
+from ai_models.admin.words import CAPABILITIES, CHECKS, STATES, Word, age_and_latency, milliseconds, spoken
 from ai_models.capabilities import Capability
 from ai_models.exceptions import AIModelsError, ProviderNotFound
 from ai_models.models import ProviderInstance
@@ -105,8 +105,7 @@ def _show(request: HttpRequest) -> TemplateResponse:
     keys = request.GET.getlist("instance")
     rows = ProviderInstance.objects.prefetch_related("capabilities")
     chosen = list((rows.filter(pk__in=_identities(keys)) if keys else rows)[:MOST])
-    known = Columns().known
-    cards = [Card(row, known(row)) for row in chosen]
+    cards = [Card(row, known_facts(row)) for row in chosen]
     may_run = request.user.has_perm(CHECK_PERMISSION)
     return TemplateResponse(
         request,
@@ -203,7 +202,7 @@ def _plan() -> dict[str, Any]:
     """What the script shows before the first rung is climbed, and what it says."""
     return {
         "rungs": [Line(name, "waiting").told() for name in checking.RUNGS],
-        "calls": {capability: Line(CALL, "waiting", capability=capability).told() for capability in checking.PAID},
+        "calls": {capability: Line(checking.CALL, "waiting", capability=capability).told() for capability in checking.PAID},
         "states": {name: told(word) for name, word in RUNG_STATES.items()},
         "texts": {name: str(text) for name, text in TEXTS.items()},
     }

@@ -1,4 +1,4 @@
-"""Addresses of the pages that the overview leads to."""
+"""Addresses of the pages that Django's admin has for instances."""
 
 from __future__ import annotations
 

@@ -34,6 +34,12 @@ def facts_of(row: ProviderInstance) -> InstanceFacts:
     return instance_facts(row, registry.families().get(row.family), usable_key_ring())
 
 
+def known_facts(row: ProviderInstance) -> InstanceFacts:
+    """The row's facts: those that calls are judged by, if the process knows the row already."""
+    facts = store.current().instances.get(row.name)
+    return facts if facts is not None and facts.id == str(row.pk) else facts_of(row)
+
+
 def check_state(stored: str) -> CheckState:
     """A stored check state; what is none counts as never checked."""
     return CheckState(stored) if stored in frozenset(CheckState) else CheckState.UNCHECKED
@@ -100,11 +106,6 @@ def standing(facts: InstanceFacts, capability: Capability, supported: frozenset[
 class Columns:
     """The columns of the list, for the model's admin."""
 
-    def known(self, row: ProviderInstance) -> InstanceFacts:
-        """The row's facts: those that calls are judged by, if the process knows the row already."""
-        facts = store.current().instances.get(row.name)
-        return facts if facts is not None and facts.id == str(row.pk) else facts_of(row)
-
     @admin.display(description=gettext_lazy("Provider"), ordering="name")
     def provider(self, row: ProviderInstance) -> SafeString:
         family = registry.families().get(row.family)
@@ -117,13 +118,13 @@ class Columns:
 
     @admin.display(description=gettext_lazy("State"))
     def state_now(self, row: ProviderInstance) -> SafeString:
-        facts = self.known(row)
+        facts = known_facts(row)
         return format_html('<span title="{}">{}</span>', facts.problem or "", STATES[facts.state].chip())
 
     @admin.display(description=gettext_lazy("Capabilities"))
     def capabilities(self, row: ProviderInstance) -> SafeString:
         checked = {item.capability: item.check_state for item in row.capabilities.all()}
-        found = list(standings(self.known(row), checked))
+        found = list(standings(known_facts(row), checked))
         chips = [(item.chip(),) for item in found if item.name != "missing"]
         if missing := [str(CAPABILITIES[item.capability]) for item in found if item.name == "missing"]:
             said = ngettext("%(count)d more supported", "%(count)d more supported", len(missing)) % {"count": len(missing)}

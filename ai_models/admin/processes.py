@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -73,7 +72,7 @@ def processes() -> Processes:
     # In this order: a change between the two makes no process look late.
     revision = stored_revision()
     running = workers.running()
-    here = (socket.gethostname()[:255], os.getpid())
+    here = (workers.host_name(), os.getpid())
     return Processes(
         revision=revision,
         processes=[Process(worker, _serves(worker, revision), (worker.host, worker.pid) == here) for worker in running],

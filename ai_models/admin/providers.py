@@ -21,7 +21,8 @@ from ai_models.admin.provider import Fields, choose_family, kept, panel
 from ai_models.admin.reports import discreet
 from ai_models.models import ProviderInstance, lock_revision
 
-_LOOKUPS = frozenset({"state", "capability", "source", "family", "family__exact", "family__isnull"})
+_COMPUTED = (StateFilter, CapabilityFilter, SourceFilter)
+_LOOKUPS = frozenset({*(chosen.parameter_name for chosen in _COMPUTED), "family", "family__exact", "family__isnull"})
 
 
 @admin.register(ProviderInstance)

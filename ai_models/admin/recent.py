@@ -1,4 +1,4 @@
-"""The latest changes in Django's admin log, and how the actions of the overview get into it."""
+"""The latest changes in Django's admin log, and how what is done on our own pages gets into it."""
 
 from __future__ import annotations
 

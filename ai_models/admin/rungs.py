@@ -11,13 +11,11 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from ai_models.admin.listing import check_state
-from ai_models.admin.words import CAPABILITIES, Word, ago, milliseconds
+from ai_models.admin.words import CAPABILITIES, Word, ago, milliseconds, spoken
 from ai_models.capabilities import Capability
-from ai_models.checking import Rung
+from ai_models.checking import CALL, Rung
 from ai_models.models import ProviderInstance
 from ai_models.snapshot import CheckState
-
-CALL = "call"
 
 RUNGS: Mapping[str, Promise] = {
     "configuration": gettext_lazy("Configuration"),
@@ -104,11 +102,6 @@ class Line:
 def told(word: Word) -> dict[str, str]:
     """What something is called, as a script gets it."""
     return {"word": str(word.label), "tone": word.tone}
-
-
-def spoken(*parts: str) -> str:
-    """Those of the parts that say something, in one line."""
-    return " · ".join(part for part in parts if part)
 
 
 def stored(row: ProviderInstance) -> list[Line]:

@@ -104,4 +104,9 @@ def milliseconds(latency: int | None) -> str:
 
 def age_and_latency(row: ProviderInstance | ProviderCapability) -> str:
     """``3 minutes ago · 210 ms``, of the last check of a row."""
-    return " · ".join(part for part in (ago(row.checked_at), milliseconds(row.latency_ms)) if part)
+    return spoken(ago(row.checked_at), milliseconds(row.latency_ms))
+
+
+def spoken(*parts: str) -> str:
+    """Those of the parts that say something, in one line."""
+    return " · ".join(part for part in parts if part)
