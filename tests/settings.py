@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import atexit
+import os
 import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import environ
 
@@ -65,8 +67,23 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     written = "PRAGMA synchronous=OFF; PRAGMA journal_mode=MEMORY;"
     DATABASES["default"]["OPTIONS"] = {"transaction_mode": "IMMEDIATE", "timeout": 20, "init_command": written}
 
-if redis_url := env.str("REDIS_URL", default=""):
-    CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": redis_url}}
+REDIS_DATABASES = 16
+
+
+def redis_url(server: str) -> str:
+    """A database of this process's own on a Redis server, since some tests empty it. Processes that it starts share it."""
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    return urlsplit(server)._replace(path=f"/{REDIS_DATABASES - 1 - number % REDIS_DATABASES}").geturl()
+
+
+if redis_server := env.str("REDIS_URL", default=""):
+    CACHES = {
+        "default": {
+            "BACKEND": "django.core.cache.backends.redis.RedisCache",
+            "LOCATION": redis_url(redis_server),
+            "OPTIONS": {"serializer": "ai_models.cache.JSONSerializer"},
+        }
+    }
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["knox.auth.TokenAuthentication", "rest_framework.authentication.SessionAuthentication"],

@@ -27,6 +27,7 @@ from ai_models.models import ProviderInstance
 from ai_models.resumption import ResumableStream
 from ai_models.routing import unknown_path, websocket_urlpatterns
 from ai_models.types.frames import SUBPROTOCOL
+from tests import settings as settings_of_tests
 from tests.api.conftest import (  # noqa: F401  (fixtures)
     LiveServer,
     _scripted_family,
@@ -144,7 +145,7 @@ def shared(request: pytest.FixtureRequest, settings: Settings, tmp_path: Path) -
 
 def redis_url() -> str:
     """A Redis server; the test is skipped where none answers."""
-    url = os.environ.get("REDIS_URL") or "redis://127.0.0.1:6379/0"
+    url = settings_of_tests.redis_url(os.environ.get("REDIS_URL") or "redis://127.0.0.1:6379")
     try:
         redis.Redis.from_url(url, socket_connect_timeout=1).ping()
     except redis.RedisError:

@@ -267,7 +267,10 @@ async def test_a_ticket_of_a_session_needs_its_csrf_token(server: LiveServer, us
     assert "CSRF" in answer.json()["error"]["message"]
 
 
-async def test_what_is_kept_of_a_ticket_is_of_no_use_to_who_reads_it(server: LiveServer, user: User) -> None:
+async def test_what_is_kept_of_a_ticket_is_of_no_use_to_who_reads_it(
+    server: LiveServer, user: User, settings: Settings
+) -> None:
+    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": "tickets"}}
     headers = await abearer(user)
     value = (await ticket(server, headers))["ticket"]
     stored = str(await sync_to_async(lambda: caches["default"]._cache)())
