@@ -12,10 +12,11 @@ from pydantic_core import from_json
 DEEPEST = 100
 
 
-def loads(text: str, *, lenient: bool = False) -> Any:
+def loads(text: str | bytes, *, lenient: bool = False) -> Any:
     """Decode JSON.
 
-    Lone surrogates and NUL in text become U+FFFD, since neither UTF-8 nor every database takes them.
+    Lone surrogates and NUL in text become U+FFFD, since neither UTF-8 nor every database takes them. So do bytes that are
+    not UTF-8.
 
     Args:
         lenient: NaN and Infinity, which JSON does not have, become ``None`` instead of an error.
@@ -23,6 +24,15 @@ def loads(text: str, *, lenient: bool = False) -> Any:
     Raises:
         ValueError: it is not JSON, or nested deeper than :data:`DEEPEST`.
     """
+    # The quick parser refuses what the other repairs, but for NUL in an escape and numbers beyond all bounds.
+    try:
+        value = from_json(text, allow_inf_nan=False, cache_strings="keys")
+        if _needs_nothing(value, text):
+            return value
+    except (ValueError, TypeError):
+        pass
+    if isinstance(text, bytes):
+        text = text.decode("utf-8-sig", "replace")
     try:
         return _plain(json.loads(text), DEEPEST, lenient)
     except RecursionError:
@@ -32,7 +42,8 @@ def loads(text: str, *, lenient: bool = False) -> Any:
 def beginning(text: str) -> Any:
     """The value that a text which is not complete yet begins with; ``None`` while there is none. A cut string is kept."""
     try:
-        return _plain(from_json(text, allow_inf_nan=False, allow_partial="trailing-strings"), DEEPEST, lenient=False)
+        value = from_json(text, allow_inf_nan=False, allow_partial="trailing-strings")
+        return value if _needs_nothing(value, text) else _plain(value, DEEPEST, lenient=False)
     except ValueError:
         return None
 
@@ -59,6 +70,44 @@ def _encodes(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def _needs_nothing(value: Any, text: str | bytes) -> bool:
+    """Whether a value that the quick parser read from a text can stay as it is."""
+    # A single character is found much faster than a sequence.
+    if isinstance(text, bytes):
+        escaped_nul = b"\\" in text and b"\\u0000" in text
+    else:
+        escaped_nul = "\\" in text and "\\u0000" in text
+    return not escaped_nul and _is_plain(value, DEEPEST + 1)
+
+
+def _is_plain(value: Any, depth: int) -> bool:
+    """Whether :func:`_plain` would change nothing in a value whose texts are clean."""
+    kind = type(value)
+    if kind is dict:
+        value = value.values()
+    elif kind is float:
+        return math.isfinite(value)
+    elif kind is not list:
+        return True
+    elif value and type(value[0]) is float and _are_finite(value):
+        return depth > 1
+    if depth <= 1 and value:
+        return False
+    for item in value:
+        kind = type(item)
+        if kind is not str and kind is not int and not _is_plain(item, depth - 1):
+            return False
+    return True
+
+
+def _are_finite(numbers: list[Any]) -> bool:
+    """Whether a list has finite numbers only, as far as their sum can tell: it does for a vector, and takes little time."""
+    try:
+        return math.isfinite(sum(numbers))
+    except (TypeError, OverflowError):
+        return False
 
 
 def _plain(value: Any, depth: int, lenient: bool) -> Any:

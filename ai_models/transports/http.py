@@ -212,8 +212,6 @@ def json_object(data: bytes | str) -> dict[str, Any]:
     Raises:
         UpstreamInvalidResponse: it is not JSON or not an object.
     """
-    if isinstance(data, bytes):
-        data = data.decode("utf-8-sig", "replace")
     try:
         payload = jsontext.loads(data, lenient=True)
     except ValueError:

@@ -48,7 +48,15 @@ class Decoder:
         self._after_return = text.endswith("\r") or (self._after_return and not text)
         text = self._rest + text
         start = 0
-        for end in _LINE_END.finditer(text):
+        if "\r" not in text and not self._data and not self._event:
+            # As nearly everybody sends them: one line of data, and an empty one.
+            while (
+                text.startswith("data:", start) and (stop := text.find("\n", start)) >= 0 and text[stop + 1 : stop + 2] == "\n"
+            ):
+                self._check_size(stop - start - 5)
+                yield ServerSentEvent("message", text[start + 5 : stop].removeprefix(" "))
+                start = stop + 2
+        for end in _LINE_END.finditer(text, start):
             if event := self._line(text[start : end.start()]):
                 yield event
             start = end.end()
