@@ -21,6 +21,7 @@ from ai_models.exceptions import (
     UpstreamInvalidResponse,
     UpstreamTimeout,
 )
+from ai_models.transports.streaming import Batched
 from ai_models.types import Chunk
 
 logger = logging.getLogger(__name__)
@@ -82,15 +83,16 @@ async def attempts(attempt: Callable[[], Awaitable[T]], limits: Limits) -> T:
     raise AssertionError("unreachable: the last attempt returns or raises")
 
 
-async def chunks(start: Callable[[], AsyncGenerator[Chunk]], limits: Limits) -> AsyncGenerator[Chunk]:
-    """The chunks of a stream. Attempts are repeated until the first chunk is there, and never after it.
+async def chunks(start: Callable[[], AsyncGenerator[Chunk]], limits: Limits) -> AsyncGenerator[list[Chunk]]:
+    """The chunks of a stream, together those that are there together. Attempts are repeated until the first one is there, and
+    never after it.
 
     Raises:
         AIModelsError: nothing came in time, or the stream failed.
     """
     end = time.monotonic() + limits.total
 
-    async def open_stream() -> tuple[AsyncGenerator[Chunk], Chunk | None, float]:
+    async def open_stream() -> tuple[AsyncGenerator[Chunk], list[Chunk], float]:
         stream = start()
         try:
             until = min(end, time.monotonic() + limits.first_chunk)
@@ -99,14 +101,14 @@ async def chunks(start: Callable[[], AsyncGenerator[Chunk]], limits: Limits) -> 
             await stream.aclose()
             raise
 
-    stream, piece, until = await attempts(open_stream, limits)
+    stream, batch, until = await attempts(open_stream, limits)
     async with aclosing(stream):
-        while piece is not None:
-            yield piece
+        while batch:
+            yield batch
             # Counted from here: how long a reader takes is not the provider's fault.
-            if _is_progress(piece):
+            if any(map(_is_progress, batch)):
                 until = min(end, time.monotonic() + limits.chunk)
-            piece = await _next(stream, until)
+            batch = await _next(stream, until)
 
 
 async def pieces(start: Callable[[], AsyncGenerator[bytes]], limits: Limits) -> AsyncGenerator[bytes]:
@@ -124,12 +126,13 @@ async def pieces(start: Callable[[], AsyncGenerator[bytes]], limits: Limits) -> 
             yield piece
 
 
-async def _next(stream: AsyncGenerator[Chunk], until: float) -> Chunk | None:
-    """The next chunk that carries something, ``None`` after the last."""
+async def _next(stream: AsyncGenerator[Chunk], until: float) -> list[Chunk]:
+    """The next chunks that carry something, none after the last."""
     while (piece := await _within(until, lambda: anext(stream, None))) is not None:
-        if _is_progress(piece) or piece.usage:
-            return piece
-    return None
+        batch = [piece, *stream.take()] if isinstance(stream, Batched) else [piece]
+        if carrying := [piece for piece in batch if _is_progress(piece) or piece.usage]:
+            return carrying
+    return []
 
 
 def _is_progress(piece: Chunk) -> bool:

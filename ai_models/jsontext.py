@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic_core import from_json
@@ -64,6 +64,12 @@ def is_carriable(value: Any) -> bool:
     return not isinstance(value, list | tuple) or all(map(is_carriable, value))
 
 
+def are_finite(numbers: Sequence[float]) -> bool:
+    """Whether there is neither NaN nor infinity among numbers."""
+    # One of them makes the sum one; that large numbers do too is why it can only tell the good case.
+    return math.isfinite(sum(numbers)) or all(map(math.isfinite, numbers))
+
+
 def _encodes(text: str) -> bool:
     try:
         text.encode()
@@ -91,7 +97,7 @@ def _is_plain(value: Any, depth: int) -> bool:
         return math.isfinite(value)
     elif kind is not list:
         return True
-    elif value and type(value[0]) is float and _are_finite(value):
+    elif value and type(value[0]) is float and _is_vector(value):
         return depth > 1
     if depth <= 1 and value:
         return False
@@ -102,10 +108,10 @@ def _is_plain(value: Any, depth: int) -> bool:
     return True
 
 
-def _are_finite(numbers: list[Any]) -> bool:
-    """Whether a list has finite numbers only, as far as their sum can tell: it does for a vector, and takes little time."""
+def _is_vector(values: list[Any]) -> bool:
+    """Whether all are finite numbers."""
     try:
-        return math.isfinite(sum(numbers))
+        return are_finite(values)
     except (TypeError, OverflowError):
         return False
 

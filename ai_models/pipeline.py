@@ -69,12 +69,12 @@ class Call(Generic[R]):
         _refuse_unsupported(tuple(warning.setting or "" for warning in result.warnings if warning.type == "unsupported"))
         return replace(result, provider=self.facts.name, model=self.model, warnings=(*self.warnings, *result.warnings))
 
-    async def chunks(self, start: Callable[[], AsyncGenerator[Chunk]]) -> AsyncGenerator[Chunk]:
-        """The chunks of the call's stream."""
+    async def chunks(self, start: Callable[[], AsyncGenerator[Chunk]]) -> AsyncGenerator[list[Chunk]]:
+        """The chunks of the call's stream, as :func:`calls.chunks` gives them."""
         async with observed(self.facts), aclosing(calls.chunks(start, self.limits)) as chunks:
             try:
-                async for chunk in chunks:
-                    yield chunk
+                async for batch in chunks:
+                    yield batch
             except ModelNotFound as error:
                 raise self._explained(error) from None
 

@@ -105,7 +105,7 @@ def astream_text(prompt: str | None = None, /, *, user: Any = None, **request: U
     """
 
     @asynccontextmanager
-    async def source() -> AsyncIterator[tuple[Assembler, AsyncGenerator[Chunk]]]:
+    async def source() -> AsyncIterator[tuple[Assembler, AsyncGenerator[list[Chunk]]]]:
         async with calling(Capability.TEXT_GENERATION, TextRequest, _prompted(prompt, request), user) as call:
             base = TextResult(provider=call.facts.name, model=call.model, warnings=call.warnings)
             yield Assembler(base), call.chunks(lambda: call.family.do_stream_text(call.model, call.request))
@@ -140,7 +140,7 @@ def astream_object(prompt: str | None = None, /, *, user: Any = None, **request:
     """
 
     @asynccontextmanager
-    async def source() -> AsyncIterator[tuple[Assembler, AsyncGenerator[Chunk]]]:
+    async def source() -> AsyncIterator[tuple[Assembler, AsyncGenerator[list[Chunk]]]]:
         async with calling(Capability.STRUCTURED_OUTPUT, ObjectRequest, _prompted(prompt, request), user) as call:
             schema = objects.Schema.of(call.request.get("schema"))
             wanted = call.having(schema=schema.json)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager, aclosing
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast
@@ -17,7 +17,7 @@ from ai_models.types import Chunk, ObjectResult, TextResult
 
 T = TypeVar("T")
 
-Source = Callable[[], AbstractAsyncContextManager[tuple[Assembler, AsyncGenerator[Chunk]]]]
+Source = Callable[[], AbstractAsyncContextManager[tuple[Assembler, AsyncGenerator[list[Chunk]]]]]
 """Makes the call: its chunks, and what makes events and a result of them."""
 
 
@@ -35,6 +35,7 @@ class TextStream:
 
     def __init__(self, source: Source) -> None:
         self._events = self._run(source)
+        self._arrived: Iterator[Event] = iter(())
         self._log: list[Event] = []
         self._lock = asyncio.Lock()
         self._readers = 0
@@ -74,6 +75,7 @@ class TextStream:
         self._closing = True
         async with self._lock:
             await self._events.aclose()
+            self._arrived = iter(())
             if not self._ended():
                 self._log.append(events.Abort())
 
@@ -85,51 +87,62 @@ class TextStream:
     ) -> None:
         await self.aclose()
 
-    async def _run(self, source: Source) -> AsyncGenerator[Event]:
-        """The events as the call makes them. ``Start`` waits for the first chunk, so that a refused call has none."""
+    async def _run(self, source: Source) -> AsyncGenerator[Iterable[Event]]:
+        """The events as the call makes them, together those that need no waiting in between.
+
+        ``Start`` waits for the first chunk, so that a refused call has none.
+        """
+        end: list[Event] = []
         try:
             async with source() as (assembler, chunks), aclosing(chunks):
                 self._assembler = assembler
                 started = False
-                async for chunk in chunks:
+                async for batch in chunks:
                     if not started:
                         started = True
-                        yield events.Start(f"msg_{uuid.uuid4().hex}")
-                    for event in assembler.feed(chunk):
-                        yield event
+                        yield (events.Start(f"msg_{uuid.uuid4().hex}"),)
+                    # One by one, so that a reader who leaves has a result of what was read.
+                    yield (event for chunk in batch for event in assembler.feed(chunk))
             # The call is over before its end is told.
             for event in assembler.finish():
-                yield event
+                end.append(event)
         except AIModelsError as error:
-            yield events.Error(error)
+            end.append(events.Error(error))
+        yield end
 
     async def _read(self) -> AsyncGenerator[Event]:
         self._readers += 1
         try:
             position = 0
-            while (event := await self._event(position)) is not None:
+            while position < len(self._log) or self._take() or await self._wait(position):
                 position += 1
-                yield event
+                yield self._log[position - 1]
         finally:
             self._readers -= 1
             if self._readers == 0 and not self._ended():
                 await self.aclose()
 
-    async def _event(self, position: int) -> Event | None:
-        """One event of the log, read from the call when nobody did yet; ``None`` after the last."""
+    def _take(self) -> bool:
+        """Add to the log an event that arrived; whether there was one."""
+        for event in self._arrived:
+            self._log.append(event)
+            return True
+        return False
+
+    async def _wait(self, position: int) -> bool:
+        """Read the call until the log has an event at a position, unless another reader does; whether it ever will."""
         while position >= len(self._log):
             async with self._lock:
-                if position < len(self._log):
-                    break
-                if self._ended():
-                    return None
-                await self._pull()
-        return self._log[position]
+                if position >= len(self._log) and not self._take():
+                    if self._ended():
+                        return False
+                    await self._pull()
+        return True
 
     async def _pull(self) -> None:
         task = self._puller = asyncio.current_task()
         try:
-            self._log.append(await anext(self._events))
+            self._arrived = iter(await anext(self._events))
         except StopAsyncIteration:
             self._log.append(events.Abort())
         except asyncio.CancelledError:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -61,12 +60,17 @@ def text_result(payload: Mapping[str, Any]) -> TextResult:
 
 
 class Calls:
-    """The tool calls of one stream: which piece belongs to which, also where the endpoint numbers them badly or not at all."""
+    """The tool calls of one stream: which piece belongs to which, also where the endpoint numbers them badly or not at all.
+
+    Attributes:
+        response: what the stream's last chunk told about the response; most chunks say the same.
+    """
 
     def __init__(self) -> None:
         self._ours: dict[object, int] = {}
         self._ids: dict[int, str] = {}
         self._begun = 0
+        self.response = ResponseInfo()
 
     def index(self, call: Mapping[str, Any], name: str | None) -> int:
         """The number of the call that a piece belongs to. A piece with a name begins one, unless number or id say otherwise."""
@@ -94,14 +98,18 @@ def chunk(payload: Mapping[str, Any], calls: Calls) -> Chunk:
         delta = choice.get("delta") or {}
         raw = _name(choice.get("finish_reason"))
         reported = payload.get("usage")
+        pieces = delta.get("tool_calls")
+        told = calls.response
+        if payload.get("id") != told.id or payload.get("model") != told.model:
+            told = calls.response = response_info(payload)
         return Chunk(
             text=clean(delta.get("content") or ""),
             reasoning=clean(_reasoning(delta)),
-            tool_calls=tuple(_tool_delta(call, calls) for call in delta.get("tool_calls") or ()),
+            tool_calls=tuple([_tool_delta(call, calls) for call in pieces]) if pieces else (),
             finish_reason=FINISH_REASONS.get(raw, "other") if raw else None,
             raw_finish_reason=raw,
             usage=usage(reported) if reported else None,
-            response=response_info(payload),
+            response=told,
         )
     except (KeyError, IndexError, TypeError, AttributeError):
         raise UpstreamInvalidResponse("The provider's stream has a chunk that is not a chat completion chunk.") from None
@@ -116,9 +124,9 @@ def embeddings(payload: Mapping[str, Any], expected: int) -> EmbedResult:
     try:
         vectors: dict[int, Sequence[float]] = {}
         for position, item in enumerate(payload["data"]):
-            vectors[item.get("index", position)] = [float(number) for number in item["embedding"]]
+            vectors[item.get("index", position)] = list(map(float, item["embedding"]))
         ordered = [vectors[index] for index in range(expected)]
-        if not all(vector and all(map(math.isfinite, vector)) for vector in ordered):
+        if not all(vector and jsontext.are_finite(vector) for vector in ordered):
             raise ValueError
     except (KeyError, TypeError, ValueError, OverflowError, AttributeError):
         raise UpstreamInvalidResponse("The provider's answer is not a list of embeddings.") from None

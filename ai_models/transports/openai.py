@@ -50,16 +50,18 @@ class OpenAITransport:
         """
         return chat_answers.text_result(await self._post("/chat/completions", body, headers))
 
-    async def stream_text(self, body: Mapping[str, Any], *, headers: Mapping[str, str] | None = None) -> AsyncGenerator[Chunk]:
+    def stream_text(self, body: Mapping[str, Any], *, headers: Mapping[str, str] | None = None) -> AsyncGenerator[Chunk]:
         """``POST chat/completions``, streamed, usage included."""
-        body = {**body, "stream": True, "stream_options": {"include_usage": True}}
+        return streaming.Batched(self._chunks({**body, "stream": True, "stream_options": {"include_usage": True}}, headers))
+
+    async def _chunks(self, body: Mapping[str, Any], headers: Mapping[str, str] | None) -> AsyncGenerator[list[Chunk]]:
         calls = chat_answers.Calls()
         async with (
             self._open("/chat/completions", body, headers, streaming.EVENT_STREAM) as response,
             aclosing(streaming.server_sent_events(response, _is_last)) as events,
         ):
-            async for _, payload in events:
-                yield chat_answers.chunk(payload, calls)
+            async for arrived in events:
+                yield [chat_answers.chunk(payload, calls) for _, payload in arrived]
 
     async def embed(self, body: Mapping[str, Any], *, headers: Mapping[str, str] | None = None) -> EmbedResult:
         """``POST embeddings``; ``body["input"]`` is a list."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import aiohttp
 
@@ -12,6 +12,8 @@ from ai_models.conf import conf
 from ai_models.exceptions import AIModelsError, UpstreamInvalidResponse
 from ai_models.transports import http
 from ai_models.transports.sse import Decoder, ServerSentEvent
+
+T = TypeVar("T")
 
 EVENT_STREAM = "text/event-stream"
 
@@ -27,29 +29,72 @@ def max_event_bytes() -> int:
     return conf().MAX_EVENT_BYTES
 
 
+class Batched(AsyncGenerator[T, None]):
+    """An async generator of items that arrive several at once: it also tells those that are there already.
+
+    Args:
+        batches: gives the items in lists, none of them empty.
+    """
+
+    def __init__(self, batches: AsyncGenerator[list[T]]) -> None:
+        self._batches = batches
+        self._there: list[T] = []
+
+    async def asend(self, value: None) -> T:
+        if not self._there:
+            self._there = await anext(self._batches)
+        return self._there.pop(0)
+
+    def take(self) -> list[T]:
+        """The items that are given without waiting; they are not given again."""
+        there, self._there = self._there, []
+        return there
+
+    async def athrow(self, *error: Any) -> T:
+        self._there = await self._batches.athrow(*error)
+        return self._there.pop(0)
+
+    async def aclose(self) -> None:
+        self._there = []
+        await self._batches.aclose()
+
+
 async def server_sent_events(
     response: aiohttp.ClientResponse, is_last: Callable[[dict[str, Any]], bool]
-) -> AsyncGenerator[tuple[ServerSentEvent, dict[str, Any]]]:
-    """The events of a stream with their JSON data, up to ``[DONE]`` or the end of the body.
+) -> AsyncGenerator[list[tuple[ServerSentEvent, dict[str, Any]]]]:
+    """The events of a stream with their JSON data, up to ``[DONE]`` or the end of the body: in lists, as they arrive together.
 
     Args:
         is_last: whether the provider says with this event that the generation is complete. After it the stream may
             tell more (usage), but is not waited for longer than :data:`LINGER_SECONDS`.
 
     Raises:
-        AIModelsError: malformed or error event, broken connection, or an end before the last event.
+        AIModelsError: malformed or error event, broken connection, or an end before the last event. Events that came before
+            are given first.
     """
     decoder = Decoder(max_event_bytes())
     completion = Completion()
     while piece := await next_piece(response, completion):
-        for event in decoder.feed(piece):
-            if event.data.strip() == "[DONE]":
-                completion.require()
-                await _drain(response)
-                return
-            payload = http.parse_object(event.data)
-            completion.note(is_last(payload))
-            yield event, payload
+        arrived: list[tuple[ServerSentEvent, dict[str, Any]]] = []
+        done = False
+        try:
+            for event in decoder.feed(piece):
+                if event.data.strip() == "[DONE]":
+                    done = True
+                    break
+                payload = http.parse_object(event.data)
+                completion.note(is_last(payload))
+                arrived.append((event, payload))
+        except AIModelsError:
+            if arrived:
+                yield arrived
+            raise
+        if arrived:
+            yield arrived
+        if done:
+            completion.require()
+            await _drain(response)
+            return
     completion.require()
 
 
@@ -116,12 +161,12 @@ def incomplete() -> UpstreamInvalidResponse:
 
 async def next_piece(response: aiohttp.ClientResponse, completion: Completion) -> bytes:
     """The next bytes of a stream, none at its end. Soon after completion, and where the connection breaks then, it ends too."""
+    if completion.until is None:
+        return completion.count(await http.guarded(response.content.readany()))
     if completion.over():
         return b""
     try:
         async with asyncio.timeout_at(completion.until):
             return completion.count(await http.guarded(response.content.readany()))
     except (TimeoutError, AIModelsError):
-        if completion.reached:
-            return b""
-        raise
+        return b""

@@ -157,10 +157,11 @@ class Wire(httpx.AsyncBaseTransport):
 
     async def _events(self, response: Any) -> AsyncGenerator[bytes]:
         """The events again, each written the one way that every parser of litellm's reads."""
-        async for event, payload in streaming.server_sent_events(response, self._note):
-            # Some of its parsers fail on an event line where the provider sent none.
-            name = "" if event.event == "message" else f"event: {event.event}\n"
-            yield f"{name}data: {json.dumps(payload)}\n\n".encode()
+        async for arrived in streaming.server_sent_events(response, self._note):
+            for event, payload in arrived:
+                # Some of its parsers fail on an event line where the provider sent none.
+                name = "" if event.event == "message" else f"event: {event.event}\n"
+                yield f"{name}data: {json.dumps(payload)}\n\n".encode()
 
     async def _frames(self, response: Any) -> AsyncGenerator[bytes]:
         async for frame, payload in messages(response, self._note):
