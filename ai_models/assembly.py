@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -69,34 +69,37 @@ class Assembler:
         self._response = ResponseInfo()
         self._warnings = base.warnings
 
-    def feed(self, chunk: Chunk) -> Iterator[Event]:
+    def feed(self, chunk: Chunk) -> list[Event]:
         """The events that a chunk makes."""
+        told: list[Event] = []
         self._usage = chunk.usage or self._usage
         self._response = chunk.response or self._response
-        self._warnings += chunk.warnings
+        if chunk.warnings:
+            self._warnings += chunk.warnings
         if chunk.reasoning:
-            yield from self._grow(chunk.reasoning, reasoning=True)
+            self._grow(told, chunk.reasoning, reasoning=True)
         if chunk.reasoning_metadata is not None:
-            yield from self._open_block(reasoning=True)
-            yield from self._close_block(chunk.reasoning_metadata)
+            self._opened(told, reasoning=True)
+            self._close_block(told, chunk.reasoning_metadata)
         if chunk.text:
-            yield from self._grow(chunk.text, reasoning=False)
+            self._grow(told, chunk.text, reasoning=False)
         for piece in chunk.tool_calls:
-            yield from self._close_block()
+            self._close_block(told)
             call = self._calls.get(piece.index)
             if call is None:
                 call = self._calls[piece.index] = _ToolCall(piece.id or f"call_{uuid.uuid4().hex}", piece.name or "")
                 self._parts.append(call)
-                yield events.ToolInputStart(call.id, call.name)
+                told.append(events.ToolInputStart(call.id, call.name))
             if piece.arguments:
                 call.arguments.append(piece.arguments)
-                yield events.ToolInputDelta(call.id, piece.arguments)
+                told.append(events.ToolInputDelta(call.id, piece.arguments))
         if chunk.finish_reason:
             self._finish_reason, self._raw = chunk.finish_reason, chunk.raw_finish_reason
+        return told
 
     def finish(self) -> Iterator[Event]:
         """The events after the last chunk, ``Finish`` among them."""
-        yield from self._close_block()
+        yield from self._closed()
         yield from self._end(self.result())
 
     def result(self) -> TextResult:
@@ -126,26 +129,34 @@ class Assembler:
             yield events.ToolInputAvailable(call.tool_call_id, call.tool_name, call.input)
         yield events.Finish(result)
 
-    def _grow(self, delta: str, *, reasoning: bool) -> Iterator[Event]:
+    def _grow(self, told: list[Event], delta: str, *, reasoning: bool) -> None:
         """More of the open block, or a new block when none of this kind is open."""
-        block = yield from self._open_block(reasoning=reasoning)
+        block = self._open
+        if block is None or block.reasoning != reasoning:
+            block = self._opened(told, reasoning=reasoning)
         block.pieces.append(delta)
-        yield events.ReasoningDelta(block.id, delta) if reasoning else events.TextDelta(block.id, delta)
+        told.append(events.ReasoningDelta(block.id, delta) if reasoning else events.TextDelta(block.id, delta))
 
-    def _open_block(self, *, reasoning: bool) -> Generator[Event, None, _Block]:
-        if self._open is None or self._open.reasoning != reasoning:
-            yield from self._close_block()
-            self._blocks += 1
-            self._open = _Block(f"{'reasoning' if reasoning else 'text'}-{self._blocks}", reasoning)
-            self._parts.append(self._open)
-            yield events.ReasoningStart(self._open.id) if reasoning else events.TextStart(self._open.id)
-        return self._open
+    def _opened(self, told: list[Event], *, reasoning: bool) -> _Block:
+        if self._open is not None and self._open.reasoning == reasoning:
+            return self._open
+        self._close_block(told)
+        self._blocks += 1
+        block = self._open = _Block(f"{'reasoning' if reasoning else 'text'}-{self._blocks}", reasoning)
+        self._parts.append(block)
+        told.append(events.ReasoningStart(block.id) if reasoning else events.TextStart(block.id))
+        return block
 
-    def _close_block(self, metadata: Mapping[str, Any] | None = None) -> Iterator[Event]:
+    def _close_block(self, told: list[Event], metadata: Mapping[str, Any] | None = None) -> None:
         if (block := self._open) is not None:
             self._open = None
             block.metadata = metadata
-            yield events.ReasoningEnd(block.id, metadata) if block.reasoning else events.TextEnd(block.id)
+            told.append(events.ReasoningEnd(block.id, metadata) if block.reasoning else events.TextEnd(block.id))
+
+    def _closed(self) -> list[Event]:
+        told: list[Event] = []
+        self._close_block(told)
+        return told
 
 
 class ObjectAssembler(Assembler):
@@ -164,12 +175,13 @@ class ObjectAssembler(Assembler):
         self._seen: Any = None
         self._object: Any = None
 
-    def feed(self, chunk: Chunk) -> Iterator[Event]:
-        yield from super().feed(chunk)
+    def feed(self, chunk: Chunk) -> list[Event]:
+        told = super().feed(chunk)
         self._length += len(chunk.text)
         if chunk.text and self._length >= self._next:
             self._next = self._length + self._length // 16
-            yield from self._partial(partial(self._text()))
+            told += self._partial(partial(self._text()))
+        return told
 
     def finish(self) -> Iterator[Event]:
         """The events after the last chunk.
@@ -177,7 +189,7 @@ class ObjectAssembler(Assembler):
         Raises:
             NoObjectGenerated: the text does not satisfy the schema.
         """
-        yield from self._close_block()
+        yield from self._closed()
         result = self._schema.read(super().result())
         self._object = result.object
         if not result.tool_calls:

@@ -6,8 +6,6 @@ import asyncio
 import logging
 import os
 import threading
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from ai_models import registry, store
@@ -33,8 +31,7 @@ _followed: Snapshot | None = None
 _inherited: list[dict[str, _Entry]] = []
 
 
-@asynccontextmanager
-async def connected(facts: InstanceFacts) -> AsyncIterator[Family]:
+class connected:  # noqa: N801 - it is used as the functions are that contextlib makes
     """The instance's family, kept open at least as long as the context lasts.
 
     When the instance's settings changed, calls that are under way finish on the old connection, which is closed after
@@ -43,12 +40,24 @@ async def connected(facts: InstanceFacts) -> AsyncIterator[Family]:
     Raises:
         CredentialUnavailable: the credential cannot be opened.
     """
-    entry, replaced = _borrow(facts)
-    try:
+
+    __slots__ = ("_entry", "_facts")
+
+    def __init__(self, facts: InstanceFacts) -> None:
+        self._facts = facts
+
+    async def __aenter__(self) -> Family:
+        self._entry, replaced = _borrow(self._facts)
         if replaced is not None:
-            await _close(replaced)
-        yield entry.family
-    finally:
+            try:
+                await _close(replaced)
+            except BaseException:
+                await self.__aexit__()
+                raise
+        return self._entry.family
+
+    async def __aexit__(self, *error: object) -> None:
+        entry = self._entry
         with _lock:
             entry.calls -= 1
             last = entry.retired and entry.calls == 0

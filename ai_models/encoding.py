@@ -12,6 +12,8 @@ from typing import Any
 from ai_models import events
 from ai_models.serialization import to_json
 
+_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+
 
 def encode(event: events.Event, request_id: str) -> str:
     """An event as a JSON object without line breaks; ``type`` comes first.
@@ -24,7 +26,7 @@ def encode(event: events.Event, request_id: str) -> str:
 
 def dumps(value: Any) -> str:
     """JSON as it is sent: no spaces, and half surrogate pairs, which UTF-8 does not have, as question marks."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    text = _JSON.encode(value)
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 

@@ -66,6 +66,17 @@ def require(found: tuple[Verdict, ...]) -> None:
             raise verdict.error
 
 
+def require_open(facts: InstanceFacts, capability: Capability, supported: frozenset[Capability]) -> None:
+    """Raise the first closed gate's error, when there is one.
+
+    Args:
+        supported: the capabilities that the instance's family has.
+    """
+    for _, gate in _GATES:
+        if (error := gate(facts, capability, supported)) is not None:
+            raise error
+
+
 def configured(facts: InstanceFacts, capability: Capability) -> bool:
     """Whether somebody set the capability up on the instance."""
     there = facts.capabilities.get(capability, _NOTHING)

@@ -57,11 +57,18 @@ def clean(text: str) -> str:
 
 def is_carriable(value: Any) -> bool:
     """Whether every text in a JSON value can be encoded: UTF-8 has nothing for half a surrogate pair."""
-    if isinstance(value, str):
-        return value.isascii() or _encodes(value)
-    if isinstance(value, Mapping):
-        return all(is_carriable(key) and is_carriable(item) for key, item in value.items())
-    return not isinstance(value, list | tuple) or all(map(is_carriable, value))
+    left = [value]
+    while left:
+        item = left.pop()
+        if isinstance(item, str):
+            if not item.isascii() and not _encodes(item):
+                return False
+        elif isinstance(item, list | tuple):
+            left += item
+        elif isinstance(item, dict | Mapping):
+            left += item
+            left += item.values()
+    return True
 
 
 def are_finite(numbers: Sequence[float]) -> bool:
@@ -80,12 +87,14 @@ def _encodes(text: str) -> bool:
 
 def _needs_nothing(value: Any, text: str | bytes) -> bool:
     """Whether a value that the quick parser read from a text can stay as it is."""
+    return not _has_escaped_nul(text) and _is_plain(value, DEEPEST + 1)
+
+
+def _has_escaped_nul(text: str | bytes) -> bool:
     # A single character is found much faster than a sequence.
     if isinstance(text, bytes):
-        escaped_nul = b"\\" in text and b"\\u0000" in text
-    else:
-        escaped_nul = "\\" in text and "\\u0000" in text
-    return not escaped_nul and _is_plain(value, DEEPEST + 1)
+        return b"\\" in text and b"\\u0000" in text
+    return "\\" in text and "\\u0000" in text
 
 
 def _is_plain(value: Any, depth: int) -> bool:
@@ -103,7 +112,7 @@ def _is_plain(value: Any, depth: int) -> bool:
         return False
     for item in value:
         kind = type(item)
-        if kind is not str and kind is not int and not _is_plain(item, depth - 1):
+        if (kind is dict or kind is list or kind is float) and not _is_plain(item, depth - 1):
             return False
     return True
 

@@ -99,7 +99,7 @@ async def admitted(capability: Capability, provider: str | None, model: str | No
     snapshot = await store.acurrent()
     await connections.follow(snapshot)
     target = resolve(snapshot, capability, provider, model)
-    gates.require(gates.verdicts(target.facts, capability, supported_by(target.facts)))
+    gates.require_open(target.facts, capability, supported_by(target.facts))
     return target
 
 
@@ -108,7 +108,8 @@ async def calling(capability: Capability, kind: type[R], request: Mapping[str, A
     """A call that may go out, from what a caller gave. The family stays connected as long as the context lasts."""
     validated = validate(kind, request)
     _check_headers(validated.get("headers", {}))
-    if uncarriable := [name for name, value in validated.items() if not jsontext.is_carriable(value)]:
+    if not jsontext.is_carriable(validated):
+        uncarriable = [name for name, value in validated.items() if not jsontext.is_carriable(value)]
         raise InvalidRequest(f"{', '.join(uncarriable)}: a text has half a surrogate pair, which UTF-8 cannot carry")
     target = await admitted(capability, validated.get("provider"), validated.get("model"), user)
     model = target.require_model()

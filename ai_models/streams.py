@@ -105,7 +105,7 @@ class TextStream:
                     yield (event for chunk in batch for event in assembler.feed(chunk))
             # The call is over before its end is told.
             for event in assembler.finish():
-                end.append(event)
+                end.append(event)  # noqa: PERF402 - those before an error are told too
         except AIModelsError as error:
             end.append(events.Error(error))
         yield end

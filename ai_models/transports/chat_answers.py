@@ -31,6 +31,7 @@ FINISH_REASONS: Mapping[str, FinishReason] = {
     "function_call": "tool-calls",
 }
 _LARGEST_COUNT = 10**12
+_UNKNOWN_INPUT, _UNKNOWN_OUTPUT = InputTokenDetails(), OutputTokenDetails()
 
 
 def text_result(payload: Mapping[str, Any]) -> TextResult:
@@ -44,7 +45,8 @@ def text_result(payload: Mapping[str, Any]) -> TextResult:
         message = choice["message"]
         text = clean(message.get("content") or "")
         reasoning = clean(_reasoning(message))
-        calls = tuple(_tool_call(call) for call in message.get("tool_calls") or ())
+        pieces = message.get("tool_calls")
+        calls = tuple([_tool_call(call) for call in pieces]) if pieces else ()
         raw = _name(choice.get("finish_reason"))
     except (KeyError, IndexError, TypeError, AttributeError):
         raise UpstreamInvalidResponse("The provider's answer is not a chat completion.") from None
@@ -96,15 +98,15 @@ def chunk(payload: Mapping[str, Any], calls: Calls) -> Chunk:
     try:
         choice: Mapping[str, Any] = (payload.get("choices") or ({},))[0]
         delta = choice.get("delta") or {}
+        text, reasoning, pieces = delta.get("content"), _reasoning(delta), delta.get("tool_calls")
         raw = _name(choice.get("finish_reason"))
         reported = payload.get("usage")
-        pieces = delta.get("tool_calls")
         told = calls.response
         if payload.get("id") != told.id or payload.get("model") != told.model:
             told = calls.response = response_info(payload)
         return Chunk(
-            text=clean(delta.get("content") or ""),
-            reasoning=clean(_reasoning(delta)),
+            text=clean(text) if text else "",
+            reasoning=clean(reasoning) if reasoning else "",
             tool_calls=tuple([_tool_delta(call, calls) for call in pieces]) if pieces else (),
             finish_reason=FINISH_REASONS.get(raw, "other") if raw else None,
             raw_finish_reason=raw,
@@ -137,22 +139,22 @@ def embeddings(payload: Mapping[str, Any], expected: int) -> EmbedResult:
 
 def usage(reported: object) -> Usage:
     """Token counts; what is missing or no sensible number is unknown."""
-    if not isinstance(reported, Mapping):
+    if not isinstance(reported, dict):
         return Usage()
-    prompt = reported.get("prompt_tokens_details")
-    completion = reported.get("completion_tokens_details")
     input_tokens, output_tokens = count(reported.get("prompt_tokens")), count(reported.get("completion_tokens"))
-    read = count(prompt.get("cached_tokens")) if isinstance(prompt, Mapping) else None
-    written = count(prompt.get("cache_creation_tokens")) if isinstance(prompt, Mapping) else None
-    reasoned = count(completion.get("reasoning_tokens")) if isinstance(completion, Mapping) else None
+    prompt, completion = _UNKNOWN_INPUT, _UNKNOWN_OUTPUT
+    if isinstance(details := reported.get("prompt_tokens_details"), dict):
+        read, written = count(details.get("cached_tokens")), count(details.get("cache_creation_tokens"))
+        prompt = InputTokenDetails(no_cache=_rest(input_tokens, read, written), cache_read=read, cache_write=written)
+    if isinstance(details := reported.get("completion_tokens_details"), dict):
+        reasoned = count(details.get("reasoning_tokens"))
+        completion = OutputTokenDetails(text=_rest(output_tokens, reasoned), reasoning=reasoned)
     return Usage(
         input_tokens=input_tokens,
         output_tokens=output_tokens,
         total_tokens=count(reported.get("total_tokens")),
-        input_token_details=InputTokenDetails(
-            no_cache=_rest(input_tokens, read, written), cache_read=read, cache_write=written
-        ),
-        output_token_details=OutputTokenDetails(text=_rest(output_tokens, reasoned), reasoning=reasoned),
+        input_token_details=prompt,
+        output_token_details=completion,
     )
 
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from fnmatch import fnmatchcase
 from typing import Any, TypeVar
 
 import aiohttp
+from multidict import CIMultiDict
 from yarl import URL
 
 from ai_models import jsontext
@@ -25,6 +25,7 @@ from ai_models.transports import connecting, faults
 
 _ERROR_BYTES = 64 * 1024
 _ERROR_SECONDS = 1.0
+_KEPT_TARGETS = 32
 _T = TypeVar("_T")
 
 _PRINTABLE = re.compile(r"[!-~]+")
@@ -40,10 +41,10 @@ class Client:
 
     def __init__(self, destinations: DestinationPolicy) -> None:
         self._destinations = destinations
+        self._targets: dict[str, URL] = {}
         self._sessions: dict[asyncio.AbstractEventLoop, tuple[aiohttp.ClientSession, AsyncGenerator[None]]] = {}
 
-    @asynccontextmanager
-    async def open(
+    def open(
         self,
         method: str,
         url: str,
@@ -52,28 +53,19 @@ class Client:
         body: bytes | None,
         accept: tuple[str, ...],
         redirects: int = 0,
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
+    ) -> Exchange:
         """Send a request and give the answer, its body not yet read. Leaving the context closes what was not read.
 
         Args:
             url: absolute and already encoded; it is sent as it stands.
+            headers: those that :func:`outgoing` made are sent as they stand.
             accept: media types that the answer may have; ``audio/*`` is all of a kind.
             redirects: how many are followed within the origin, to which the headers may go.
 
         Raises:
-            AIModelsError: the answer is not a success of an accepted type, or there was none.
+            AIModelsError: the answer is not a success of an accepted type, or there was none. Raised on entering.
         """
-        response = await self._send(method, url, headers, body)
-        while redirects and (target := _redirect_within_origin(url, response)) is not None:
-            response.close()
-            url, redirects = target, redirects - 1
-            response = await self._send(method, url, headers, body)
-        try:
-            await _check(response, accept)
-            yield response
-        finally:
-            # Closes the connection unless the body was read to its end; never waits, so a cancelled task gets through.
-            response.close()
+        return Exchange(self.send, method, url, headers, body, accept, redirects)
 
     async def get_object(self, url: str, *, headers: Mapping[str, str]) -> dict[str, Any]:
         """``GET`` a JSON object.
@@ -99,44 +91,59 @@ class Client:
             async for piece in pieces(response):
                 yield piece
 
-    async def _send(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> aiohttp.ClientResponse:
-        target = URL(url, encoded=True)
+    async def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> aiohttp.ClientResponse:
+        """Send a request and give the answer, whatever it is.
+
+        Raises:
+            AIModelsError: there was none.
+        """
+        sent = headers if isinstance(headers, CIMultiDict) else outgoing(headers)
         try:
-            if address := literal_address(target.host or ""):
-                self._destinations.check_address(target.host or "", target.port or 0, address)
-            session = await self._session()
+            target = self._targets.get(url) or self._target(url)
+            session = self._session() or await self._new_session()
             return await session.request(
                 method,
                 target,
-                headers={**_HEADERS, **_without_framing(headers), "accept-encoding": "identity"},
+                headers=sent,
+                # Ours have what the library would add, but for this one where there is none.
+                skip_auto_headers=None if "content-type" in sent else ("Content-Type",),
                 data=body,
                 allow_redirects=False,
             )
         except (aiohttp.ClientError, DestinationBlocked, OSError, ValueError) as error:
             raise connecting.fault(error) from None
 
-    async def _session(self) -> aiohttp.ClientSession:
-        loop = asyncio.get_running_loop()
-        session, _ = self._sessions.get(loop, (None, None))
-        if session is None or session.closed:
-            session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(
-                    resolver=connecting.Resolver(self._destinations),
-                    limit=0,
-                    ssl=connecting.tls(),
-                    keepalive_timeout=60,
-                    use_dns_cache=False,
-                ),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                auto_decompress=False,
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=connecting.SECONDS),
-                skip_auto_headers=("User-Agent", "Accept", "Content-Type"),
-            )
-            for ended in [other for other in self._sessions if other.is_closed()]:
-                del self._sessions[ended]
-            guard = _closed_with_its_loop(session)
-            await anext(guard)
-            self._sessions[loop] = (session, guard)
+    def _target(self, url: str) -> URL:
+        """The address, when it may be reached as far as it spells out where it leads; a few are kept, as calls repeat them."""
+        target = URL(url, encoded=True)
+        if address := literal_address(target.host or ""):
+            self._destinations.check_address(target.host or "", target.port or 0, address)
+        if len(self._targets) < _KEPT_TARGETS:
+            self._targets[url] = target
+        return target
+
+    def _session(self) -> aiohttp.ClientSession | None:
+        session, _ = self._sessions.get(asyncio.get_running_loop(), (None, None))
+        return None if session is None or session.closed else session
+
+    async def _new_session(self) -> aiohttp.ClientSession:
+        session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                resolver=connecting.Resolver(self._destinations),
+                limit=0,
+                ssl=connecting.tls(),
+                keepalive_timeout=60,
+                use_dns_cache=False,
+            ),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=connecting.SECONDS),
+        )
+        for ended in [other for other in self._sessions if other.is_closed()]:
+            del self._sessions[ended]
+        guard = _closed_with_its_loop(session)
+        await anext(guard)
+        self._sessions[asyncio.get_running_loop()] = (session, guard)
         return session
 
     async def aclose(self) -> None:
@@ -158,8 +165,52 @@ async def _closed_with_its_loop(session: aiohttp.ClientSession) -> AsyncGenerato
         await session.close()
 
 
-def _without_framing(headers: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in headers.items() if name.lower() not in _FRAMING}
+class Exchange:
+    """A request and its answer, see :meth:`Client.open`. A class, since a generator costs more than the rest of it."""
+
+    __slots__ = ("_accept", "_redirects", "_request", "_response", "_send")
+
+    def __init__(
+        self,
+        send: Callable[..., Awaitable[aiohttp.ClientResponse]],
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        accept: tuple[str, ...],
+        redirects: int,
+    ) -> None:
+        self._send = send
+        self._request = (method, url, headers, body)
+        self._accept = accept
+        self._redirects = redirects
+        self._response: aiohttp.ClientResponse | None = None
+
+    async def __aenter__(self) -> aiohttp.ClientResponse:
+        method, url, headers, body = self._request
+        response = await self._send(method, url, headers, body)
+        while self._redirects and (target := _redirect_within_origin(url, response)) is not None:
+            response.close()
+            url, self._redirects = target, self._redirects - 1
+            response = await self._send(method, url, headers, body)
+        try:
+            await _check(response, self._accept)
+        except BaseException:
+            response.close()
+            raise
+        self._response = response
+        return response
+
+    async def __aexit__(self, *error: object) -> None:
+        # Closes the connection unless the body was read to its end; never waits, so a cancelled task gets through.
+        if self._response is not None:
+            self._response.close()
+
+
+def outgoing(headers: Mapping[str, str]) -> CIMultiDict[str]:
+    """Headers as they are sent, with those that every request has and without those that frame it."""
+    sent = {**_HEADERS, **headers, "accept-encoding": "identity"}
+    return CIMultiDict({name: value for name, value in sent.items() if name.lower() not in _FRAMING})
 
 
 async def read(response: aiohttp.ClientResponse) -> bytes:
@@ -168,16 +219,17 @@ async def read(response: aiohttp.ClientResponse) -> bytes:
     Raises:
         AIModelsError: it is larger than allowed, cut off, or the connection broke.
     """
-    limit = conf().MAX_RESPONSE_BYTES
-    too_large = UpstreamInvalidResponse("The provider's answer is larger than allowed.", retryable=False)
-    if (response.content_length or 0) > limit:
-        raise too_large
-    body = bytearray()
-    async for piece in pieces(response):
-        body += piece
-        if len(body) > limit:
-            raise too_large
-    return bytes(body)
+    left = conf().MAX_RESPONSE_BYTES
+    body: list[bytes] = []
+    if (response.content_length or 0) <= left:
+        while piece := await guarded(response.content.readany()):
+            left -= len(piece)
+            if left < 0:
+                break
+            body.append(piece)
+        else:
+            return body[0] if len(body) == 1 else b"".join(body)
+    raise UpstreamInvalidResponse("The provider's answer is larger than allowed.", retryable=False)
 
 
 async def pieces(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
@@ -262,8 +314,9 @@ async def _check(response: aiohttp.ClientResponse, accept: tuple[str, ...]) -> N
         raise faults.from_status(response.status, headers, await _beginning(response))
     if response.headers.get("content-encoding", "identity").lower() != "identity":
         raise UpstreamInvalidResponse("The provider compressed its answer although it was told not to.", retryable=False)
-    if not any(fnmatchcase(response.content_type, kind) for kind in accept):
-        if response.content_type == JSON:  # an error object in place of a stream
+    kind = response.content_type
+    if kind not in accept and not any(fnmatchcase(kind, accepted) for accepted in accept):
+        if kind == JSON:  # an error object in place of a stream
             parse_object(await read(response))
         raise UpstreamInvalidResponse("The provider's answer has an unexpected content type. Check baseURL.", retryable=False)
 

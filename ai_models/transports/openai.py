@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import AbstractAsyncContextManager, aclosing, suppress
+from contextlib import aclosing, suppress
 from typing import Any
-
-import aiohttp
 
 from ai_models import encoding
 from ai_models.destinations import DestinationPolicy
@@ -38,6 +36,7 @@ class OpenAITransport:
     def __init__(self, base_url: str, *, headers: Mapping[str, str], query: str = "", destinations: DestinationPolicy) -> None:
         self._base_url = base_url.rstrip("/")
         self._headers = {"content-type": http.JSON, **headers}
+        self._outgoing = http.outgoing(self._headers)
         self._query = f"?{query}" if query else ""
         self._client = http.Client(destinations)
 
@@ -132,14 +131,15 @@ class OpenAITransport:
         headers: Mapping[str, str] | None,
         *accept: str,
         method: str = "POST",
-    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
-        merged = http.merged(headers, self._headers)
+    ) -> http.Exchange:
+        sent: Mapping[str, str] = http.merged(headers, self._headers) if headers else self._outgoing
         data: bytes | None = None
         if isinstance(body, Form):
-            merged["content-type"], data = body.encode()
+            kind, data = body.encode()
+            sent = {**sent, "content-type": kind}
         elif body is not None:
             data = encoding.dumps(body).encode()
-        return self._client.open(method, self._url(path), headers=merged, body=data, accept=accept)
+        return self._client.open(method, self._url(path), headers=sent, body=data, accept=accept)
 
     def _url(self, path: str) -> str:
         return f"{self._base_url}{path}{self._query}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import cache
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, JsonValue, with_config
@@ -26,6 +27,7 @@ def _requiring(*names: str) -> ConfigDict:
     return ConfigDict({**JSON_CONFIG, "json_schema_extra": {"required": list(names)}})
 
 
+@cache
 def required_fields(kind: Any) -> frozenset[str]:
     """Names of the fields that a request of this type cannot leave out; none of them has another name in JSON."""
     extra: Any = kind.__pydantic_config__.get("json_schema_extra", {})
