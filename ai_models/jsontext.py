@@ -87,7 +87,7 @@ def _encodes(text: str) -> bool:
 
 def _needs_nothing(value: Any, text: str | bytes) -> bool:
     """Whether a value that the quick parser read from a text can stay as it is."""
-    return not _has_escaped_nul(text) and _is_plain(value, DEEPEST + 1)
+    return not _has_escaped_nul(text) and _is_plain(value)
 
 
 def _has_escaped_nul(text: str | bytes) -> bool:
@@ -97,27 +97,29 @@ def _has_escaped_nul(text: str | bytes) -> bool:
     return "\\" in text and "\\u0000" in text
 
 
-def _is_plain(value: Any, depth: int) -> bool:
+def _is_plain(value: Any) -> bool:
     """Whether :func:`_plain` would change nothing in a value whose texts are clean."""
-    kind = type(value)
-    if kind is dict:
-        value = value.values()
-    elif kind is float:
-        return math.isfinite(value)
-    elif kind is not list:
-        return True
-    elif value and type(value[0]) is float and _is_vector(value):
-        return depth > 1
-    if depth <= 1 and value:
-        return False
-    for item in value:
-        kind = type(item)
-        if (kind is dict or kind is list or kind is float) and not _is_plain(item, depth - 1):
-            return False
-    return True
+    containers: list[Any] = [(value,)]
+    for _ in range(DEEPEST + 1):
+        deeper = []
+        for container in containers:
+            if type(container) is dict:
+                container = container.values()
+            elif container and type(container[0]) is float and _is_vector(container):
+                continue
+            for item in container:
+                kind = type(item)
+                if kind is dict or kind is list:
+                    deeper.append(item)
+                elif kind is float and not math.isfinite(item):
+                    return False
+        if not deeper:
+            return True
+        containers = deeper
+    return not any(containers)
 
 
-def _is_vector(values: list[Any]) -> bool:
+def _is_vector(values: Sequence[Any]) -> bool:
     """Whether all are finite numbers."""
     try:
         return are_finite(values)

@@ -107,7 +107,8 @@ async def admitted(capability: Capability, provider: str | None, model: str | No
 async def calling(capability: Capability, kind: type[R], request: Mapping[str, Any], user: Any) -> AsyncIterator[Call[R]]:
     """A call that may go out, from what a caller gave. The family stays connected as long as the context lasts."""
     validated = validate(kind, request)
-    _check_headers(validated.get("headers", {}))
+    if headers := validated.get("headers"):
+        _check_headers(headers)
     if not jsontext.is_carriable(validated):
         uncarriable = [name for name, value in validated.items() if not jsontext.is_carriable(value)]
         raise InvalidRequest(f"{', '.join(uncarriable)}: a text has half a surrogate pair, which UTF-8 cannot carry")
