@@ -107,7 +107,8 @@ class Client:
                 headers=sent,
                 # Ours have what the library would add, but for this one where there is none.
                 skip_auto_headers=None if "content-type" in sent else ("Content-Type",),
-                data=body,
+                # Said at once what it is, since the library's way to find out takes a tenth of the call.
+                data=None if body is None else aiohttp.BytesPayload(body),
                 allow_redirects=False,
             )
         except (aiohttp.ClientError, DestinationBlocked, OSError, ValueError) as error:
