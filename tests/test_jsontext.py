@@ -46,7 +46,7 @@ def test_numbers_that_json_does_not_have(text: str) -> None:
 def test_what_is_no_json_is_refused(text: str) -> None:
     for given in (text, text.encode()):
         if given != "\ufeff{}".encode():
-            with pytest.raises(ValueError, match="."):
+            with pytest.raises(ValueError, match=r"."):
                 jsontext.loads(given)
 
 
