@@ -10,7 +10,6 @@ from ai_models.families import extended_thinking, fields
 from ai_models.families.base import Connection, listed
 from ai_models.families.translated import Translated
 from ai_models.transports import chat_requests
-from ai_models.transports.anthropic import AnthropicTransport
 from ai_models.types import FilePart, Health, ReasoningContent, TextContent, TextRequest
 
 # https://platform.claude.com/docs/en/build-with-claude/vision, .../pdf-support
@@ -45,6 +44,8 @@ class Anthropic(Translated):
     }
 
     def __init__(self, connection: Connection) -> None:
+        from ai_models.transports.anthropic import AnthropicTransport
+
         super().__init__(connection)
         self.endpoint = AnthropicTransport(self._origin(), headers=self._headers(), destinations=connection.destinations)
 

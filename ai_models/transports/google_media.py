@@ -11,7 +11,7 @@ from typing import Any
 
 from ai_models import media
 from ai_models.exceptions import AIModelsError, ContentPolicyViolation, InvalidRequest, UpstreamInvalidResponse
-from ai_models.transports import chat_answers, encoded, faults, http, sound
+from ai_models.transports import chat_answers, encoded, faults, sound
 from ai_models.types import (
     GeneratedFile,
     ImageRequest,
@@ -251,6 +251,8 @@ def _useless(urls: list[str], answer: Mapping[str, Any], base_url: str) -> AIMod
     if not urls:
         refused = answer.get("raiMediaFilteredReasons") or answer.get("raiMediaFilteredCount")
         return _refused() if refused else UpstreamInvalidResponse("The provider's answer has no video.", retryable=False)
+    from ai_models.transports import http  # an HTTP client, which a process that only looks at the words above has no use for
+
     return None if all(http.same_origin(url, base_url) for url in urls) else elsewhere()
 
 
