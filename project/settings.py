@@ -26,7 +26,6 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.staticfiles",
     "channels",
-    "rest_framework",
     "knox",
     "django_tasks_db",
     "ai_models",
