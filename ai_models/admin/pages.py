@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from importlib import import_module
 from typing import Any
 
 from django.contrib.admin import AdminSite
@@ -55,32 +57,42 @@ _LIST = "ai_models_providerinstance_changelist"
 
 
 class Pages:
-    """The pages of one admin site."""
+    """The pages of one admin site.
 
-    def __init__(self, site: AdminSite, pages: Sequence[Page]) -> None:
+    Args:
+        names: of the pages. Each has a module of its name, which is imported when a page is first asked for: a management
+            command loads the admin, and shows none.
+    """
+
+    def __init__(self, site: AdminSite, names: Sequence[str]) -> None:
         self.site = site
-        self.pages = pages
+        self.names = names
+
+    @cached_property
+    def pages(self) -> dict[str, Page]:
+        """The pages, by name."""
+        return {name: import_module(f"ai_models.admin.{name}").PAGE for name in self.names}
 
     def urls(self) -> list[URLPattern]:
         """Their addresses, for :meth:`ModelAdmin.get_urls`."""
         return [
-            path(f"{page.name}/", self.site.admin_view(self._guarded(page)), name=f"ai_models_{page.name}")
-            for page in self.pages
+            path(f"{name}/", self.site.admin_view(self._guarded(name)), name=f"ai_models_{name}") for name in self.names
         ]
 
     def tabs(self, request: HttpRequest, current: str = "") -> list[Tab]:
         """The tabs that this user may see; ``current`` is the page's name, empty for the providers."""
         shown = [
             Tab(page.title, page.url(self.site), page.name == current)
-            for page in self.pages
+            for page in self.pages.values()
             if page.has_tab and page.allowed(request)
         ]
         if may_view_providers(request):
             shown.insert(0, Tab(PROVIDERS, reverse(f"admin:{_LIST}", current_app=self.site.name), not current))
         return shown
 
-    def _guarded(self, page: Page) -> View:
+    def _guarded(self, name: str) -> View:
         def view(request: HttpRequest, **given: Any) -> HttpResponseBase:
+            page = self.pages[name]
             if not page.allowed(request):
                 raise PermissionDenied
             if request.method not in _METHODS:

@@ -11,7 +11,6 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern
 
 from ai_models import registry
-from ai_models.admin import access, checks, explain, overview, playground
 from ai_models.admin.actions import Actions
 from ai_models.admin.capabilities import CapabilityInline
 from ai_models.admin.forms import ProviderForm
@@ -39,7 +38,7 @@ class ProviderInstanceAdmin(Fields, Actions, Columns, admin.ModelAdmin):  # type
 
     def __init__(self, model: type[ProviderInstance], admin_site: AdminSite) -> None:
         super().__init__(model, admin_site)
-        self.pages = Pages(admin_site, [overview.PAGE, explain.PAGE, playground.PAGE, access.PAGE, checks.PAGE])
+        self.pages = Pages(admin_site, ["overview", "explain", "playground", "access", "checks"])
 
     def get_urls(self) -> list[URLPattern]:
         addresses = [*self.pages.urls(), *super().get_urls()]
@@ -53,7 +52,7 @@ class ProviderInstanceAdmin(Fields, Actions, Columns, admin.ModelAdmin):  # type
 
     def get_model_perms(self, request: HttpRequest) -> dict[str, bool]:
         """Whoever may see one of the pages finds the way to it from the admin's index."""
-        return {**super().get_model_perms(request), "pages": any(page.allowed(request) for page in self.pages.pages)}
+        return {**super().get_model_perms(request), "pages": any(page.allowed(request) for page in self.pages.pages.values())}
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ProviderInstance]:
         return super().get_queryset(request).prefetch_related("capabilities")

@@ -7,7 +7,6 @@ import asyncio
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.http import require_safe
 
-from ai_models import service
 from ai_models.api import requestid
 from ai_models.exceptions import NotReady
 
@@ -24,6 +23,8 @@ async def live(request: HttpRequest) -> JsonResponse:
 @require_safe
 async def ready(request: HttpRequest) -> JsonResponse:
     """200 when a call could succeed, else 503 with the check that failed."""
+    from ai_models import service  # not with every management command, which loads the URLconf
+
     request_id = requestid.bind(request.headers.get(requestid.HEADER))
     try:
         async with asyncio.timeout(READINESS_SECONDS):
