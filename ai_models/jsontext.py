@@ -7,8 +7,6 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pydantic_core import from_json
-
 DEEPEST = 100
 
 
@@ -41,6 +39,8 @@ def loads(text: str | bytes, *, lenient: bool = False) -> Any:
 
 def beginning(text: str) -> Any:
     """The value that a text which is not complete yet begins with; ``None`` while there is none. A cut string is kept."""
+    from pydantic_core import from_json  # which a process that reads no streamed object has no use for
+
     try:
         value = from_json(text, allow_inf_nan=False, allow_partial="trailing-strings")
         return value if _needs_nothing(value, text) else _plain(value, DEEPEST, lenient=False)

@@ -6,11 +6,10 @@ import base64
 import dataclasses
 from collections.abc import Iterator, Mapping
 from functools import cache
-from typing import Any, Literal, TypeVar, cast, get_type_hints
+from typing import Any, Literal, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic.alias_generators import to_camel
-from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from ai_models.exceptions import InvalidRequest
@@ -128,13 +127,9 @@ def to_json(value: Any) -> Any:
 @cache
 def _json_names(kind: Any) -> tuple[tuple[str, str], ...]:
     """Name and JSON name of each field: camelCase, unless the field's declaration gives another."""
-    declared = get_type_hints(kind, include_extras=True)
-    return tuple((field.name, _alias(declared[field.name]) or to_camel(field.name)) for field in dataclasses.fields(kind))
-
-
-def _alias(annotation: Any) -> str | None:
-    given = (item.serialization_alias for item in getattr(annotation, "__metadata__", ()) if isinstance(item, FieldInfo))
-    return next(given, None)
+    return tuple(
+        (field.name, field.metadata.get("serialization_alias") or to_camel(field.name)) for field in dataclasses.fields(kind)
+    )
 
 
 def json_schema(

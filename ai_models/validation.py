@@ -24,15 +24,13 @@ from django.utils.encoding import force_bytes
 
 from ai_models import config, registry, taskqueue
 from ai_models.capabilities import Capability
-from ai_models.conf import ENCRYPTION_KEYS_VARIABLE, unknown_settings
+from ai_models.conf import ENCRYPTION_KEYS_VARIABLE, Conf, unknown_settings
 from ai_models.encryption import KEY_BYTES, InvalidKey
 from ai_models.exceptions import ConfigurationError
 from ai_models.keyring import census, configured_keys, key_ring, usable_key_ring
 from ai_models.models import ConfigRevision, ProviderInstance
-from ai_models.types import Timeout
 
 MALICIOUS_LITELLM = frozenset({"1.82.7", "1.82.8"})
-TIMEOUTS = frozenset(Timeout.__annotations__)
 _MAKE_KEY = f"Make one with: manage.py ai_keys generate, and set it as {ENCRYPTION_KEYS_VARIABLE}."
 
 
@@ -168,7 +166,11 @@ def _seconds(value: Any) -> bool:
 
 
 def _timeouts(value: Any) -> bool:
-    return isinstance(value, dict) and value.keys() <= TIMEOUTS and all(_seconds(item) and item > 0 for item in value.values())
+    return (
+        isinstance(value, dict)
+        and value.keys() <= Conf().TIMEOUT.keys()
+        and all(_seconds(item) and item > 0 for item in value.values())
+    )
 
 
 def _hosts(value: Any) -> bool:

@@ -75,9 +75,7 @@ class Pages:
 
     def urls(self) -> list[URLPattern]:
         """Their addresses, for :meth:`ModelAdmin.get_urls`."""
-        return [
-            path(f"{name}/", self.site.admin_view(self._guarded(name)), name=f"ai_models_{name}") for name in self.names
-        ]
+        return [path(f"{name}/", self.site.admin_view(self._guarded(name)), name=f"ai_models_{name}") for name in self.names]
 
     def tabs(self, request: HttpRequest, current: str = "") -> list[Tab]:
         """The tabs that this user may see; ``current`` is the page's name, empty for the providers."""

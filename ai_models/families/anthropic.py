@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ai_models.capabilities import Capability
 from ai_models.families import extended_thinking, fields
 from ai_models.families.base import Connection, listed
 from ai_models.families.translated import Translated
 from ai_models.transports import chat_requests
-from ai_models.types import FilePart, Health, ReasoningContent, TextContent, TextRequest
+from ai_models.types import Health, ReasoningContent, TextContent
+
+if TYPE_CHECKING:
+    from ai_models.types import FilePart, TextRequest
 
 # https://platform.claude.com/docs/en/build-with-claude/vision, .../pdf-support
 _IMAGES = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator, Awaitable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn
 
 from ai_models.capabilities import Capability
 from ai_models.destinations import DestinationPolicy
@@ -18,22 +18,26 @@ from ai_models.exceptions import InvalidRequest, UnsupportedFunctionality
 from ai_models.families.fields import ConfigField
 from ai_models.types import (
     Chunk,
-    EmbedRequest,
     EmbedResult,
     Health,
-    ImageRequest,
     ImageResult,
-    ModelRequest,
-    ObjectRequest,
-    SpeechRequest,
     SpeechResult,
-    TextRequest,
     TextResult,
-    TranscribeRequest,
     TranscriptionResult,
     VideoOperation,
-    VideoRequest,
 )
+
+if TYPE_CHECKING:
+    from ai_models.types import (
+        EmbedRequest,
+        ImageRequest,
+        ModelRequest,
+        ObjectRequest,
+        SpeechRequest,
+        TextRequest,
+        TranscribeRequest,
+        VideoRequest,
+    )
 
 
 @dataclass(frozen=True, slots=True)

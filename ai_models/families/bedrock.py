@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
 from contextlib import aclosing
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ai_models.capabilities import Capability
 from ai_models.exceptions import CredentialUnavailable, ModelNotFound, UnsupportedFunctionality
@@ -19,22 +19,10 @@ from ai_models.families.base import Connection, SettingProblem, listed
 from ai_models.families.translated import Translated
 from ai_models.transports import bedrock_media, chat_requests
 from ai_models.transports.blocks import Blocks
-from ai_models.types import (
-    Chunk,
-    FilePart,
-    Health,
-    ImageRequest,
-    ImageResult,
-    NamedTool,
-    ObjectRequest,
-    ReasoningContent,
-    TextContent,
-    TextRequest,
-    TextResult,
-    Tool,
-    ToolCall,
-    ToolCallDelta,
-)
+from ai_models.types import Chunk, Health, ImageResult, ReasoningContent, TextContent, TextResult, ToolCall, ToolCallDelta
+
+if TYPE_CHECKING:
+    from ai_models.types import FilePart, ImageRequest, NamedTool, ObjectRequest, TextRequest, Tool
 
 _REGION = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)+")
 _KEYS = ("accessKeyId", "secretAccessKey")

@@ -6,10 +6,12 @@ https://platform.claude.com/docs/en/build-with-claude/extended-thinking#feature-
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ai_models.exceptions import InvalidRequest
-from ai_models.types import TextRequest
+
+if TYPE_CHECKING:
+    from ai_models.types import TextRequest
 
 _LEAST_TOP_P = 0.95
 

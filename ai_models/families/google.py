@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ai_models.capabilities import Capability
 from ai_models.exceptions import UnsupportedFunctionality
@@ -13,19 +13,10 @@ from ai_models.families import fields
 from ai_models.families.base import Connection, listed
 from ai_models.families.translated import Translated
 from ai_models.transports import chat_requests, google_media
-from ai_models.types import (
-    FilePart,
-    Health,
-    ImageRequest,
-    ImageResult,
-    ReasoningContent,
-    SpeechRequest,
-    SpeechResult,
-    TextContent,
-    VideoOperation,
-    VideoRequest,
-    Warning,
-)
+from ai_models.types import Health, ImageResult, ReasoningContent, SpeechResult, TextContent, VideoOperation, Warning
+
+if TYPE_CHECKING:
+    from ai_models.types import FilePart, ImageRequest, SpeechRequest, VideoRequest
 
 _IMAGEN = re.compile(r"imagen")
 _WITHOUT_SEED = re.compile(r"veo-[12]\b")

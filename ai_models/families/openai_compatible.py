@@ -6,12 +6,15 @@ A new vendor of this kind is an entry in the configuration file, not code.
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ai_models.capabilities import Capability
 from ai_models.families import fields
 from ai_models.families.openai_endpoint import OpenAIEndpoint
-from ai_models.types import ObjectRequest, Warning
+from ai_models.types import Warning
+
+if TYPE_CHECKING:
+    from ai_models.types import ObjectRequest
 
 _INSTRUCTION = "Answer with a JSON value only, no other text. It must satisfy this JSON Schema:\n"
 

@@ -4,24 +4,17 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ai_models import types
 from ai_models.capabilities import Capability
 from ai_models.families.openai_protocol import OpenAIProtocol
 from ai_models.transports import openai_media
 from ai_models.transports.multipart import Form, Upload
-from ai_models.types import (
-    SETTINGS,
-    ImageRequest,
-    ImageResult,
-    SpeechRequest,
-    SpeechResult,
-    TranscribeRequest,
-    TranscriptionResult,
-    VideoOperation,
-    VideoRequest,
-    Warning,
-)
+from ai_models.types import ImageResult, SpeechResult, TranscriptionResult, VideoOperation, Warning
+
+if TYPE_CHECKING:
+    from ai_models.types import ImageRequest, SpeechRequest, TranscribeRequest, VideoRequest
 
 
 class OpenAIEndpoint(OpenAIProtocol):
@@ -35,7 +28,7 @@ class OpenAIEndpoint(OpenAIProtocol):
 
     async def supported_settings(self, capability: Capability, model: str) -> frozenset[str] | None:
         """All of them; but a job of this protocol makes one video."""
-        return SETTINGS[capability] - {"n"} if capability is Capability.VIDEO_GENERATION else None
+        return types.SETTINGS[capability] - {"n"} if capability is Capability.VIDEO_GENERATION else None
 
     def embeddings_per_call(self, model: str) -> int | None:
         """2048. https://platform.openai.com/docs/api-reference/embeddings/create#embeddings_create-input"""

@@ -6,30 +6,19 @@ import re
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from ai_models import types
 from ai_models.capabilities import Capability
 from ai_models.conf import conf
 from ai_models.exceptions import InvalidRequest, UnsupportedFunctionality
 from ai_models.families.base import Connection, Family
 from ai_models.transports import chat_requests
 from ai_models.transports.blocks import Blocks
-from ai_models.types import (
-    SETTINGS,
-    TEXT_SETTINGS,
-    Chunk,
-    EmbedRequest,
-    EmbedResult,
-    FilePart,
-    FinishReason,
-    ObjectRequest,
-    Part,
-    ReasoningContent,
-    TextContent,
-    TextRequest,
-    TextResult,
-    Warning,
-)
+from ai_models.types import Chunk, EmbedResult, FinishReason, ReasoningContent, TextContent, TextResult, Warning
+
+if TYPE_CHECKING:
+    from ai_models.types import EmbedRequest, FilePart, ObjectRequest, Part, TextRequest
 
 
 class Translated(Family):
@@ -124,10 +113,10 @@ class Translated(Family):
         raise NotImplementedError
 
     async def supported_settings(self, capability: Capability, model: str) -> frozenset[str] | None:
-        if SETTINGS[capability] is not TEXT_SETTINGS:
+        if types.SETTINGS[capability] is not types.TEXT_SETTINGS:
             return None
         known = await self.transport.supported_parameters(model)
-        supported = frozenset(setting for setting in TEXT_SETTINGS if chat_requests.wire_name(setting) in known)
+        supported = frozenset(setting for setting in types.TEXT_SETTINGS if chat_requests.wire_name(setting) in known)
         return supported | {"top_k"}  # which these vendors have, and OpenAI's format has not
 
     async def do_generate_text(self, model: str, request: TextRequest) -> TextResult:

@@ -8,11 +8,14 @@ Stability's: https://docs.aws.amazon.com/bedrock/latest/userguide/model-paramete
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ai_models.exceptions import ContentPolicyViolation, UnsupportedFunctionality, UpstreamError, UpstreamInvalidResponse
 from ai_models.transports import encoded, faults, masks
-from ai_models.types import ImageRequest, ImageResult, Warning
+from ai_models.types import ImageResult, Warning
+
+if TYPE_CHECKING:
+    from ai_models.types import ImageRequest
 
 STRENGTH = 0.7
 """How far Stability's models go from a given image, 0 to 1, when nobody says; some take no image without it."""

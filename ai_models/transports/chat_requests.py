@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ai_models.exceptions import InvalidRequest, UnsupportedFunctionality
 from ai_models.transports.encoded import base64_text
-from ai_models.types import FilePart, Message, ObjectRequest, Part, TextRequest, Tool
+
+if TYPE_CHECKING:
+    from ai_models.types import FilePart, Message, ObjectRequest, Part, TextRequest, Tool
 
 # Where a setting has another name in OpenAI's format.
 _WIRE_NAMES = {"max_output_tokens": "max_tokens", "stop_sequences": "stop", "reasoning": "reasoning_effort"}
@@ -20,7 +22,7 @@ _PLAIN_SETTINGS = (
 # https://platform.openai.com/docs/guides/audio#add-audio-to-your-existing-application
 _SOUNDS = {"audio/wav": "wav", "audio/mpeg": "mp3"}
 
-Own = Callable[[Part], Mapping[str, Any] | None]
+Own = Callable[["Part"], Mapping[str, Any] | None]
 """What stands in a turn for a part of type ``file`` or ``reasoning``, ``None`` when the part is left out; and for the input of
 a tool call, ``None`` when that stands for itself."""
 

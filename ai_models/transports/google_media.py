@@ -7,25 +7,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ai_models import media
 from ai_models.exceptions import AIModelsError, ContentPolicyViolation, InvalidRequest, UpstreamInvalidResponse
 from ai_models.transports import chat_answers, encoded, faults, sound
 from ai_models.types import (
     GeneratedFile,
-    ImageRequest,
     ImageResult,
     InputTokenDetails,
     OutputTokenDetails,
     ResponseInfo,
-    SpeechRequest,
     SpeechResult,
     Usage,
     VideoOperation,
-    VideoRequest,
     Warning,
 )
+
+if TYPE_CHECKING:
+    from ai_models.types import ImageRequest, SpeechRequest, VideoRequest
 
 VOICE = "Kore"
 """Who speaks when nobody is named; the API takes no request without a voice."""

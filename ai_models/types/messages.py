@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 from typing import Annotated, Any, Literal, Required
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, JsonValue, WithJsonSchema, with_config
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, JsonValue, with_config
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
 
 from ai_models import media
+from ai_models.types.results import BASE64
 
 JSON_CONFIG = ConfigDict(
     extra="forbid", alias_generator=to_camel, strict=True, allow_inf_nan=False, arbitrary_types_allowed=True
@@ -24,9 +25,6 @@ def _file(value: Any) -> bytes:
     except media.NotAFile as error:
         raise PydanticCustomError("file", "{reason}", {"reason": str(error)}) from None
 
-
-BASE64 = WithJsonSchema({"type": "string", "contentEncoding": "base64"})
-"""What bytes are in JSON."""
 
 File = Annotated[bytes, BeforeValidator(_file), BASE64]
 """A file that a caller sends; validated, it is bytes."""

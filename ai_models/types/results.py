@@ -7,10 +7,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
-
 from ai_models.exceptions import AIModelsError
-from ai_models.types.messages import BASE64
+
+
+class _Base64:
+    """Says to pydantic what the annotated bytes are in JSON."""
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, str]:
+        return {"type": "string", "contentEncoding": "base64"}
+
+
+BASE64 = _Base64()
+"""What bytes are in JSON."""
 
 FinishReason = Literal["stop", "length", "content-filter", "tool-calls", "error", "other"]
 
@@ -195,7 +203,7 @@ class GeneratedFile:
         media_type: IANA media type, ``image/png``.
     """
 
-    bytes: Annotated[builtins.bytes, Field(serialization_alias="base64"), BASE64] = field(repr=False)
+    bytes: Annotated[builtins.bytes, BASE64] = field(repr=False, metadata={"serialization_alias": "base64"})
     media_type: str
 
 
