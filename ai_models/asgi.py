@@ -18,7 +18,7 @@ from asgiref.sync import sync_to_async
 from django.db import close_old_connections
 from django.utils.http import parse_header_parameters
 
-from ai_models import service, validation, workers
+from ai_models import service, urls, validation, workers
 from ai_models.api import requestid
 from ai_models.api.errors import RequestTimeout
 from ai_models.conf import conf
@@ -54,6 +54,7 @@ def serve(app: Application, *, prefix: str = "/api/ai/", body_seconds: float = B
         SystemExit: with a readable list, when the configuration is wrong.
     """
     stop_if_misconfigured()
+    urls.load()
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":

@@ -12,8 +12,6 @@ import re
 from pathlib import Path
 from typing import Any, Final
 
-import filetype
-
 from ai_models.conf import conf
 from ai_models.exceptions import PayloadTooLarge
 
@@ -57,12 +55,16 @@ def read(value: Any) -> bytes:
 
 def media_type(data: bytes) -> str | None:
     """The IANA media type by the bytes' signature; ``None`` when they have none."""
+    import filetype  # its many signatures; a process that is given no file has no use for them
+
     found = filetype.guess_mime(data)
     return _NAMES.get(found, found) if found else None
 
 
 def extension(data: bytes) -> str:
     """The usual extension of a file's name by the bytes' signature, ``png``; ``bin`` when they have none."""
+    import filetype
+
     return filetype.guess_extension(data) or "bin"
 
 
