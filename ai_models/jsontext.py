@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 DEEPEST = 100
@@ -24,7 +25,7 @@ def loads(text: str | bytes, *, lenient: bool = False) -> Any:
     """
     # The quick parser refuses what the other repairs, but for NUL in an escape and numbers beyond all bounds.
     try:
-        value = from_json(text, allow_inf_nan=False, cache_strings="keys")
+        value = _quick_parser()(text, allow_inf_nan=False, cache_strings="keys")
         if _needs_nothing(value, text):
             return value
     except (ValueError, TypeError):
@@ -39,10 +40,8 @@ def loads(text: str | bytes, *, lenient: bool = False) -> Any:
 
 def beginning(text: str) -> Any:
     """The value that a text which is not complete yet begins with; ``None`` while there is none. A cut string is kept."""
-    from pydantic_core import from_json  # which a process that reads no streamed object has no use for
-
     try:
-        value = from_json(text, allow_inf_nan=False, allow_partial="trailing-strings")
+        value = _quick_parser()(text, allow_inf_nan=False, allow_partial="trailing-strings")
         return value if _needs_nothing(value, text) else _plain(value, DEEPEST, lenient=False)
     except ValueError:
         return None
@@ -75,6 +74,14 @@ def are_finite(numbers: Sequence[float]) -> bool:
     """Whether there is neither NaN nor infinity among numbers."""
     # One of them makes the sum one; that large numbers do too is why it can only tell the good case.
     return math.isfinite(sum(numbers)) or all(map(math.isfinite, numbers))
+
+
+@cache
+def _quick_parser() -> Callable[..., Any]:
+    """Pydantic's, which a process that reads no JSON, such as a check, need not load."""
+    from pydantic_core import from_json
+
+    return from_json
 
 
 def _encodes(text: str) -> bool:
