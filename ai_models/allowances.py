@@ -1,10 +1,13 @@
-"""What one client may have of the websocket: sockets in this process, and messages a second."""
+"""What one client may have of the websocket: sockets in this process, messages a second, and time to take what is sent."""
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import Counter
+from collections.abc import Callable
 
+from ai_models import resumption
 from ai_models.conf import conf
 from ai_models.exceptions import NotReady, RateLimitExceeded
 
@@ -54,3 +57,50 @@ class Messages:
         self._left = min(self._left + (now - self._seen) * rate, float(rate * BURST_SECONDS)) - 1
         self._seen = now
         return self._left >= 0
+
+
+class Progress:
+    """Watches that a client takes what is sent to it, ``with`` each sending in its block.
+
+    One timer for each socket that sends, because one for each frame costs as much as the frame.
+
+    Args:
+        stalled: called when something waits to be sent and nothing was for :data:`~ai_models.resumption.STALL_SECONDS`.
+    """
+
+    __slots__ = ("_last", "_sending", "_stalled", "_timer")
+
+    def __init__(self, stalled: Callable[[], None]) -> None:
+        self._stalled = stalled
+        self._sending = 0
+        self._last = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __enter__(self) -> None:
+        if not self._sending:
+            self._last = time.monotonic()
+        self._sending += 1
+        if self._timer is None:
+            self._look_after(resumption.STALL_SECONDS)
+
+    def __exit__(self, *error: object) -> None:
+        self._sending -= 1
+        self._last = time.monotonic()
+
+    def stop(self) -> None:
+        """Watch no longer."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _look_after(self, seconds: float) -> None:
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        if self._sending:
+            left = self._last + resumption.STALL_SECONDS - time.monotonic()
+            if left > 0:
+                self._look_after(left)
+            else:
+                self._stalled()

@@ -13,8 +13,8 @@ from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from typing import Any
 
-from ai_models import directory, resumption
-from ai_models.allowances import Messages, Sockets
+from ai_models import directory
+from ai_models.allowances import Messages, Progress, Sockets
 from ai_models.api import authentication, requestid
 from ai_models.api.authentication import ForeignOrigin, Identity
 from ai_models.api.multiplexing import OPERATIONS, Streams
@@ -76,6 +76,7 @@ class AIModelsConsumer(IndependentConsumer):
         self._confirming = asyncio.Lock()
         self._confirmed = self._heard = 0.0
         self._messages = Messages()
+        self._progress = Progress(self._cut_off)
         self._closing = self._cut = False
         self._timer: asyncio.TimerHandle | None = None
         self._main: asyncio.Task[Any] | None = None
@@ -99,6 +100,11 @@ class AIModelsConsumer(IndependentConsumer):
             AIModelsError: the stream is refused.
         """
         return request
+
+    @property
+    def hears_layer(self) -> bool:
+        """Only a subclass has something to hear."""
+        return type(self) is not AIModelsConsumer
 
     # --- the life of the socket --------------------------------------------------------------------------------------
 
@@ -151,6 +157,7 @@ class AIModelsConsumer(IndependentConsumer):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self._progress.stop()
         for task in self._background:
             task.cancel()
         await self._streams.leave()
@@ -247,7 +254,7 @@ class AIModelsConsumer(IndependentConsumer):
             await self._shut(BAD_FRAME, error.message)
             return
         try:
-            self._handle(validate(_FRAMES[kind], frame, json_names=True))
+            self._handle(validate(_FRAMES[kind], frame, json_names=True), small=len(text) <= INLINE_BYTES)
         except AIModelsError as error:
             # What a frame says of a stream is wrong with that stream alone.
             if _is_stream_id(frame.get("streamId")):
@@ -255,7 +262,7 @@ class AIModelsConsumer(IndependentConsumer):
             else:
                 await self._shut(BAD_FRAME, error.message)
 
-    def _handle(self, frame: Any) -> None:
+    def _handle(self, frame: Any, *, small: bool) -> None:
         """Nothing is waited for: a client that reads slowly is still heard."""
         match frame["type"]:
             case "ping":
@@ -265,17 +272,15 @@ class AIModelsConsumer(IndependentConsumer):
             case "resume":
                 self._streams.resume(frame)
             case _:
-                self._streams.begin(frame)
+                self._streams.begin(frame, small=small)
 
     async def _push(self, frame: str) -> None:
         """Send a frame, and wait while the client is slow; one that takes nothing for too long is cut off."""
         if self._closing:
             return
         try:
-            async with asyncio.timeout(resumption.STALL_SECONDS):
-                await self.send(text_data=frame)
-        except TimeoutError:
-            self._cut_off()
+            with self._progress:
+                await self.base_send({"type": "websocket.send", "text": frame})
         except _GONE:
             # The server says so in its own time.
             self._closing = True

@@ -6,7 +6,8 @@ Each event loop has a directory of its own. What runs in another process is foun
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections import OrderedDict
+from typing import Any, NamedTuple
 
 from ai_models import mirror, sharing
 from ai_models.conf import conf
@@ -14,8 +15,8 @@ from ai_models.exceptions import NotReady, StreamNotFound
 from ai_models.resumption import Resumable, ResumableStream, Source
 from ai_models.types import OnDisconnect
 
-_ENTRY = 60
-"""What an entry takes in memory beside its characters, in bytes."""
+_ENTRY = 8
+"""What an entry takes in memory beside its characters, in bytes, once nobody reads it."""
 
 
 class Directory:
@@ -24,8 +25,9 @@ class Directory:
     def __init__(self) -> None:
         self.streams: dict[str, ResumableStream] = {}
         self._names: dict[tuple[str, str], str] = {}
-        self._ended: dict[str, int] = {}
+        self._ended: OrderedDict[str, _Ended] = OrderedDict()  # its first entry is found at once however many are gone
         self._kept = 0
+        self._forgetting: asyncio.TimerHandle | None = None
         self._mirror = mirror.Mirror()
 
     def add(self, stream: ResumableStream) -> None:
@@ -45,20 +47,40 @@ class Directory:
         if stream.owner is None:
             del self.streams[stream.id]
             return
-        self._ended[stream.id] = stream.size + _ENTRY * len(stream.log)
-        self._kept += self._ended[stream.id]
-        asyncio.get_running_loop().call_later(conf().RESUME_SECONDS, self.forget, stream.id)
+        loop = asyncio.get_running_loop()
+        ended = self._ended[stream.id] = _Ended(stream.size + _ENTRY * len(stream.log), loop.time() + conf().RESUME_SECONDS)
+        self._kept += ended.size
+        if self._forgetting is None:
+            self._forgetting = loop.call_at(ended.until, self._forget_in_time)
         while self._kept > conf().RESUME_CHARACTERS:
             self.forget(next(iter(self._ended)))
 
     def forget(self, identity: str) -> None:
         """Forget a stream that ended."""
-        self._kept -= self._ended.pop(identity, 0)
-        stream = self.streams.pop(identity, None)
-        if stream is not None and stream.owner is not None:
+        self._kept -= self._ended.pop(identity).size
+        stream = self.streams.pop(identity)
+        if stream.owner is not None:
             named = (stream.owner, stream.name or stream.id)
             if self._names.get(named) == identity:
                 del self._names[named]
+
+    def _forget_in_time(self) -> None:
+        """One timer for all: at some hundred streams a second, one for each would be most of what is kept."""
+        loop = asyncio.get_running_loop()
+        self._forgetting = None
+        while self._ended:
+            identity, ended = next(iter(self._ended.items()))
+            if ended.until > loop.time():
+                self._forgetting = loop.call_at(ended.until, self._forget_in_time)
+                break
+            self.forget(identity)
+
+
+class _Ended(NamedTuple):
+    """How much memory a stream that ended takes, in bytes, and until when it is kept, by the event loop's clock."""
+
+    size: int
+    until: float
 
 
 _directories: dict[asyncio.AbstractEventLoop, Directory] = {}

@@ -1,14 +1,17 @@
-"""Channels' consumer, made independent of what it does not need: the channel layer's server, and a thread for each message."""
+"""Channels' consumer, made independent of what it does not need: the channel layer and its server, a thread and a task for each
+message."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 try:
     from channels.consumer import get_handler_name
+    from channels.exceptions import StopConsumer
     from channels.generic.websocket import AsyncWebsocketConsumer
 except ImportError as error:
     raise ImportError("The websocket needs Channels. Install django-ai-models[websocket].") from error
@@ -20,6 +23,23 @@ _RETRY_SECONDS = 15.0
 
 class IndependentConsumer(AsyncWebsocketConsumer):
     """A consumer whose socket outlives its channel layer, and that hears its client whatever the database does."""
+
+    channel_layer: Any = None
+
+    @property
+    def hears_layer(self) -> bool:
+        """Whether messages of the channel layer reach it. That takes two tasks and a queue for each socket."""
+        return True
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """As Channels does; where nothing else than the client is heard, its messages are waited for as they come."""
+        if self.hears_layer:
+            await super().__call__(scope, receive, send)
+            return
+        self.scope, self.base_send = scope, send
+        with contextlib.suppress(StopConsumer):
+            while True:
+                await self.dispatch(await receive())
 
     @property
     def channel_receive(self) -> Callable[[], Awaitable[Any]]:

@@ -10,9 +10,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Callable
+from array import array
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import aclosing
-from typing import Any, NamedTuple, Protocol
+from itertools import accumulate
+from typing import Any, NamedTuple, Protocol, overload
 
 from ai_models import events
 from ai_models.encoding import encode
@@ -42,6 +44,30 @@ class Entry(NamedTuple):
 def ended_with(entries: int) -> InvalidRequest:
     """Nothing comes after the last entry."""
     return InvalidRequest(f"after: the stream ended with event {entries}")
+
+
+class Joined(Sequence[str]):
+    """Texts that nobody reads at the moment: as one piece they take half the memory."""
+
+    __slots__ = ("_ends", "_text")
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        encoded = [text.encode() for text in texts]
+        self._text = b"".join(encoded)
+        self._ends = array("Q", accumulate(map(len, encoded), initial=0))
+
+    def __len__(self) -> int:
+        return len(self._ends) - 1
+
+    @overload
+    def __getitem__(self, place: int) -> str: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[str]: ...
+    def __getitem__(self, place: int | slice) -> str | list[str]:
+        places = range(len(self))[place]
+        if isinstance(places, range):
+            return [self[number] for number in places]
+        return self._text[self._ends[places] : self._ends[places + 1]].decode()
 
 
 class Source(Protocol):
@@ -121,7 +147,8 @@ class ResumableStream:
         self.owner = owner
         self.name = name
         self.on_disconnect = on_disconnect
-        self.log: list[str] = []
+        self._growing: list[str] = []
+        self.log: Sequence[str] = self._growing
         self.size = 0
         self.ended = False
         self.failure: AIModelsError | None = None
@@ -189,7 +216,8 @@ class ResumableStream:
             async with aclosing(self._source.events) as told:
                 async for event in told:
                     self._append(event)
-                    await self._wait_for_readers()
+                    if self._is_far_ahead():
+                        await self._wait_for_readers()
         except Exception:
             logger.exception("A stream broke without telling why")
             self._append(events.Error(Internal("The stream failed because of a fault in this service.")))
@@ -202,13 +230,15 @@ class ResumableStream:
 
     def _append(self, event: events.Event) -> None:
         body = encode(event, self._request_id)
-        self.log.append(body)
+        self._growing.append(body)
         self.size += len(body)
         if isinstance(event, events.TERMINAL):
             self.ended = True
             self.failure = event.error if isinstance(event, events.Error) else None
             self._on_end(self)
-        self._tell()
+            self._settle()
+        if self._awaiting:
+            self._tell()
 
     def _tell(self) -> None:
         awaiting, self._awaiting = self._awaiting, []
@@ -227,6 +257,8 @@ class ResumableStream:
 
     def _is_far_ahead(self) -> bool:
         """Whether the provider should wait. A stream that nobody reads any more is to be finished, or being closed."""
+        if len(self.log) < WINDOW and self.size < WINDOW_CHARACTERS:  # whatever readers do
+            return False
         if self.ended or self._closing is not None or self._read_elsewhere or not self._readers:
             return False
         ahead = len(self.log) - max(reader.position for reader in self._readers)
@@ -241,7 +273,13 @@ class ResumableStream:
         self._left()
         self._tell()
 
+    def _settle(self) -> None:
+        """Keep the log in less room once it is complete and nobody reads it."""
+        if self.ended and not self._readers and self._growing:
+            self.log, self._growing = Joined(self._growing), []
+
     def _left(self) -> None:
+        self._settle()
         if not self._readers and not self._read_elsewhere and self.on_disconnect == "cancel":
             self.close()
         self.resume()
@@ -283,6 +321,7 @@ class LocalReader:
         self.position += 1
         self.size += len(body)
         last = stream.ended and self.position == len(stream.log)
-        stream.delivered = stream.delivered or last
+        if last:
+            stream.delivered = True
         stream.resume()
         return Entry(self.position, body, last)
