@@ -40,7 +40,7 @@ def _carried(text: str) -> str:
 
 
 @cache
-def _form(kind: type[events.Event]) -> tuple[str, tuple[str, ...]] | None:
+def _form(kind: Any) -> tuple[str, tuple[str, ...]] | None:
     """The JSON of an event of texts alone, with a gap for each, and the fields that fill them; ``None`` for other events.
 
     Most events are a piece of text, and there are hundreds in a stream.

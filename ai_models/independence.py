@@ -24,6 +24,7 @@ _RETRY_SECONDS = 15.0
 class IndependentConsumer(AsyncWebsocketConsumer):
     """A consumer whose socket outlives its channel layer, and that hears its client whatever the database does."""
 
+    base_send: Any
     channel_layer: Any = None
 
     @property

@@ -11,9 +11,8 @@ import asyncio
 import logging
 import uuid
 from array import array
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
-from itertools import accumulate
 from typing import Any, NamedTuple, Protocol, overload
 
 from ai_models import events
@@ -46,15 +45,19 @@ def ended_with(entries: int) -> InvalidRequest:
     return InvalidRequest(f"after: the stream ended with event {entries}")
 
 
-class Joined(Sequence[str]):
-    """Texts that nobody reads at the moment: as one piece they take half the memory."""
+class Log(Sequence[str]):
+    """The JSON of each event so far. In one piece it takes half the memory of as many strings."""
 
     __slots__ = ("_ends", "_text")
 
-    def __init__(self, texts: Iterable[str]) -> None:
-        encoded = [text.encode() for text in texts]
-        self._text = b"".join(encoded)
-        self._ends = array("Q", accumulate(map(len, encoded), initial=0))
+    def __init__(self) -> None:
+        self._text = bytearray()
+        self._ends = array("I", [0])
+
+    def append(self, body: str) -> None:
+        """Add the next event."""
+        self._text += body.encode()
+        self._ends.append(len(self._text))
 
     def __len__(self) -> int:
         return len(self._ends) - 1
@@ -64,10 +67,11 @@ class Joined(Sequence[str]):
     @overload
     def __getitem__(self, place: slice) -> list[str]: ...
     def __getitem__(self, place: int | slice) -> str | list[str]:
-        places = range(len(self))[place]
-        if isinstance(places, range):
-            return [self[number] for number in places]
-        return self._text[self._ends[places] : self._ends[places + 1]].decode()
+        if isinstance(place, slice):
+            return [self[number] for number in range(len(self))[place]]
+        if place < 0:
+            place = range(len(self))[place]
+        return self._text[self._ends[place] : self._ends[place + 1]].decode()
 
 
 class Source(Protocol):
@@ -147,8 +151,7 @@ class ResumableStream:
         self.owner = owner
         self.name = name
         self.on_disconnect = on_disconnect
-        self._growing: list[str] = []
-        self.log: Sequence[str] = self._growing
+        self.log = Log()
         self.size = 0
         self.ended = False
         self.failure: AIModelsError | None = None
@@ -226,17 +229,16 @@ class ResumableStream:
             if not self.ended:
                 self._append(events.Abort())
             # The log has everything; the source would keep it all a second time.
-            del self._source
+            del self._source, self._runner
 
     def _append(self, event: events.Event) -> None:
         body = encode(event, self._request_id)
-        self._growing.append(body)
+        self.log.append(body)
         self.size += len(body)
         if isinstance(event, events.TERMINAL):
             self.ended = True
             self.failure = event.error if isinstance(event, events.Error) else None
             self._on_end(self)
-            self._settle()
         if self._awaiting:
             self._tell()
 
@@ -273,13 +275,7 @@ class ResumableStream:
         self._left()
         self._tell()
 
-    def _settle(self) -> None:
-        """Keep the log in less room once it is complete and nobody reads it."""
-        if self.ended and not self._readers and self._growing:
-            self.log, self._growing = Joined(self._growing), []
-
     def _left(self) -> None:
-        self._settle()
         if not self._readers and not self._read_elsewhere and self.on_disconnect == "cancel":
             self.close()
         self.resume()
