@@ -23,7 +23,7 @@ def encode(event: events.Event, request_id: str) -> str:
     Args:
         request_id: stands in the error of an ``error``.
     """
-    kind = type(event)
+    kind: Any = type(event)
     if (form := _form(kind)) is None:
         return dumps({"type": event.type, **_fields(event, request_id)})
     template, names = form

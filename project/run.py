@@ -56,6 +56,8 @@ def main() -> None:
         log_config=None,
         server_header=False,
         timeout_graceful_shutdown=DRAIN_SECONDS,
+        # The cheaper one of uvicorn's two on the same library; older releases take the other one by default.
+        ws="websockets-sansio",
         ws_max_size=conf().WS_MAX_MESSAGE_BYTES,
         # Frames are a few bytes each; compressing them costs more memory for each socket than all else together.
         ws_per_message_deflate=False,

@@ -13,7 +13,7 @@ from pytest_django import Settings
 import ai_models
 from ai_models import directory, events, resumption
 from ai_models.exceptions import InvalidRequest, StreamNotFound, UpstreamError
-from ai_models.resumption import Entry, LocalReader, Reader, ResumableStream
+from ai_models.resumption import Entry, LocalReader, Log, Reader, ResumableStream
 from ai_models.types import Chunk
 from tests.polling import until
 from tests.service.conftest import DONE, Puppet
@@ -281,3 +281,31 @@ async def test_a_new_reader_knows_how_much_it_is_behind() -> None:
     assert late.size == sum(map(len, stream.log[:3]))
     for leaving in (reader, late):
         leaving.leave()
+
+
+async def test_streams_are_forgotten_each_in_its_time(settings: Settings) -> None:
+    settings.AI_MODELS = {**settings.AI_MODELS, "RESUME_SECONDS": 0.1}
+    first = directory.begin(Steps(START, events.Abort()), user=ADA, name="a")
+    await read(first.read())
+    go_on = asyncio.Event()
+    later = directory.begin(Steps(START, go_on, events.Abort()), user=ADA, name="b")
+    reader = later.read()
+    await until(lambda: first.id not in directory._directory().streams)
+    assert later.id in directory._directory().streams
+    go_on.set()
+    await read(reader)
+    assert later.id in directory._directory().streams
+    await until(lambda: later.id not in directory._directory().streams)
+
+
+def test_a_log_is_a_sequence_of_texts() -> None:
+    texts = ["{}", "", "wörld 😀", "x" * 1000, "last"]
+    log = Log()
+    for text in texts:
+        log.append(text)
+    assert list(log) == texts
+    assert [log[place] for place in range(-5, 5)] == texts * 2
+    assert (log[1:3], log[::-1], log[3:100]) == (texts[1:3], texts[::-1], texts[3:])
+    for outside in (5, -6):
+        with pytest.raises(IndexError):
+            log[outside]

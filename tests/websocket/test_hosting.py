@@ -128,6 +128,21 @@ async def test_a_channel_layer_that_fails_ends_no_socket(connect: Connect, provi
                 assert (await socket.until_end())[-1]["type"] == "finish"
 
 
+class Quiet(AIModelsConsumer):
+    """Hears from the channel layer, as every subclass may."""
+
+
+async def test_a_channel_layer_that_fails_ends_no_socket_of_a_subclass(
+    connect: Connect, provider: ProviderInstance, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.CHANNEL_LAYERS = {"default": {"BACKEND": f"{__name__}.BrokenLayer"}}
+    with serving(application(path("ws/quiet/", Quiet.as_asgi()))) as server:  # type: ignore[arg-type]
+        async with connect(path="/ws/quiet/", to=server) as socket:
+            await until(lambda: "The channel layer failed with ConnectionError" in caplog.messages)
+            await socket.stream("a", {"prompt": "Hello"})
+            assert (await socket.until_end())[-1]["type"] == "finish"
+
+
 # --- a cache that fails ---------------------------------------------------------------------------------------------
 
 
