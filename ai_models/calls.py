@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from traceback import format_tb
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from ai_models.conf import conf
 from ai_models.exceptions import (
@@ -21,7 +21,6 @@ from ai_models.exceptions import (
     UpstreamInvalidResponse,
     UpstreamTimeout,
 )
-from ai_models.transports.streaming import Batched
 from ai_models.types import Chunk
 
 logger = logging.getLogger(__name__)
@@ -33,6 +32,17 @@ LONGEST_WAIT = 60.0
 
 _FIRST_BACKOFF = 0.5
 _LONGEST_BACKOFF = 8.0
+
+
+class Chunks(Protocol):
+    """A stream that a family began."""
+
+    def __anext__(self) -> Awaitable[Chunk]: ...
+
+    def take(self) -> list[Chunk]:
+        """What it gives after that without waiting."""
+
+    async def aclose(self) -> None: ...
 
 
 class _OutOfTime(UpstreamTimeout):
@@ -65,8 +75,13 @@ class Limits:
         return cls(limits["total"], limits["first_chunk"], limits["chunk"], request.get("max_retries", conf().MAX_RETRIES))
 
 
-async def attempts(attempt: Callable[[], Awaitable[T]], limits: Limits) -> T:
+async def attempts(
+    attempt: Callable[[], Awaitable[T]], limits: Limits, again: Callable[[UpstreamError], bool] | None = None
+) -> T:
     """The first attempt that succeeds within the limits.
+
+    Args:
+        again: asked before each further attempt, about the error that the last one ended with; a no ends the call.
 
     Raises:
         AIModelsError: the last attempt's error.
@@ -79,20 +94,27 @@ async def attempts(attempt: Callable[[], Awaitable[T]], limits: Limits) -> T:
             wait = _backoff(number, error)
             if number == limits.max_retries or not repeatable(error) or wait > LONGEST_WAIT or time.monotonic() + wait >= end:
                 raise
+            if again is not None and not again(error):
+                raise
             await asyncio.sleep(wait)
     raise AssertionError("unreachable: the last attempt returns or raises")
 
 
-async def chunks(start: Callable[[], AsyncGenerator[Chunk]], limits: Limits) -> AsyncGenerator[list[Chunk]]:
+async def chunks(
+    start: Callable[[], Chunks], limits: Limits, again: Callable[[UpstreamError], bool] | None = None
+) -> AsyncGenerator[list[Chunk]]:
     """The chunks of a stream, together those that are there together. Attempts are repeated until the first one is there, and
     never after it.
+
+    Args:
+        again: as in :func:`attempts`.
 
     Raises:
         AIModelsError: nothing came in time, or the stream failed.
     """
     end = time.monotonic() + limits.total
 
-    async def open_stream() -> tuple[AsyncGenerator[Chunk], list[Chunk], float]:
+    async def open_stream() -> tuple[Chunks, list[Chunk], float]:
         stream = start()
         try:
             until = min(end, time.monotonic() + limits.first_chunk)
@@ -101,7 +123,7 @@ async def chunks(start: Callable[[], AsyncGenerator[Chunk]], limits: Limits) -> 
             await stream.aclose()
             raise
 
-    stream, batch, until = await attempts(open_stream, limits)
+    stream, batch, until = await attempts(open_stream, limits, again)
     async with aclosing(stream):
         while batch:
             yield batch
@@ -126,11 +148,10 @@ async def pieces(start: Callable[[], AsyncGenerator[bytes]], limits: Limits) -> 
             yield piece
 
 
-async def _next(stream: AsyncGenerator[Chunk], until: float) -> list[Chunk]:
+async def _next(stream: Chunks, until: float) -> list[Chunk]:
     """The next chunks that carry something, none after the last."""
     while (piece := await _within(until, lambda: anext(stream, None))) is not None:
-        batch = [piece, *stream.take()] if isinstance(stream, Batched) else [piece]
-        if carrying := [piece for piece in batch if _is_progress(piece) or piece.usage]:
+        if carrying := [piece for piece in (piece, *stream.take()) if _is_progress(piece) or piece.usage]:
             return carrying
     return []
 

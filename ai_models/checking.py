@@ -15,7 +15,7 @@ from typing import Final, Literal, TypeVar
 from django.db import Error as DatabaseError
 from django.db import transaction
 
-from ai_models import calls, connections, gates, store, trials
+from ai_models import admission, calls, connections, gates, store, trials
 from ai_models.access import supported_by
 from ai_models.capabilities import Capability
 from ai_models.exceptions import AIModelsError, ModelNotFound, NotReady, UpstreamAuthFailed
@@ -39,6 +39,9 @@ PAID: Final = tuple(trials.CALLS)
 
 CALL: Final = "call"
 """What the rungs of these calls are named."""
+
+_ANSWERED: Final = frozenset({"authentication", CALL})
+"""Rungs that a provider answers to."""
 
 _NEEDED: Final = frozenset({"family-supports", "capability-configured"})
 """Gates that a call does not get around."""
@@ -85,6 +88,8 @@ async def climb(facts: InstanceFacts, capabilities: Sequence[Capability] = ()) -
                 yield Rung(rung=name, state="skipped", message="Not tried.", capability=capability)
             else:
                 rung = await anext(rungs)
+                if rung.state == "passed" and rung.rung in _ANSWERED:
+                    admission.recovered(facts)
                 failed = rung.state == "failed" and capability is None
                 yield rung
 

@@ -34,6 +34,16 @@ class Conf:
         TIMEOUT: seconds, the default of every call: the whole call, up to the first chunk, between chunks.
         MAX_RETRIES: attempts after the first one.
         MAX_PARALLEL: upstream calls that one call is split into and that run at once: batches of embeddings, single images.
+        MAX_CONCURRENT: calls that one process makes to one provider instance at once; open streams count. An instance's
+            ``maxConcurrency`` wins; 0 is no bound.
+        MAX_WAITING: calls to one instance that wait in one process when all these places are taken.
+        MAX_WAIT_SECONDS: how long they wait at most. Then they are refused, as are those that the queue has no room for.
+        RETRY_BUDGET: attempts after the first one are at most this share of an instance's calls, and a few beside;
+            ``None`` sets no limit.
+        BREAKER_FAILURES: after so many failures of a provider in a row, its calls are refused for a while; 0 never does.
+        BREAKER_SECONDS: the while after which one call finds out whether it is over; it doubles each time that it is not.
+        BREAKER_MAX_SECONDS: the longest while.
+        BREAKER_SLOW_SECONDS: a call that ran out of its own time counts as the provider's failure when it waited so long.
         MAX_REQUEST_BYTES: the largest request body a REST caller may send.
         MAX_FILE_BYTES: the largest file a caller may send, alone or in a message.
         MAX_UPLOAD_BYTES: the largest ``multipart/form-data`` body a REST caller may send.
@@ -64,6 +74,14 @@ class Conf:
     TIMEOUT: Mapping[str, float] = field(default_factory=lambda: {"total": 300.0, "first_chunk": 60.0, "chunk": 60.0})
     MAX_RETRIES: int = 2
     MAX_PARALLEL: int = 4
+    MAX_CONCURRENT: int = 1000
+    MAX_WAITING: int = 1000
+    MAX_WAIT_SECONDS: float = 5.0
+    RETRY_BUDGET: float | None = 0.1
+    BREAKER_FAILURES: int = 5
+    BREAKER_SECONDS: float = 5.0
+    BREAKER_MAX_SECONDS: float = 60.0
+    BREAKER_SLOW_SECONDS: float = 10.0
     MAX_REQUEST_BYTES: int = 10 * MIB
     MAX_FILE_BYTES: int = 25 * MIB
     MAX_UPLOAD_BYTES: int = 32 * MIB

@@ -8,7 +8,7 @@ import os
 import threading
 from dataclasses import dataclass
 
-from ai_models import registry, store
+from ai_models import admission, registry, store
 from ai_models.families.base import Family
 from ai_models.snapshot import InstanceFacts, Snapshot
 
@@ -87,6 +87,7 @@ async def follow(snapshot: Snapshot) -> None:
         return
     _followed = snapshot
     present = {facts.id for facts in snapshot.instances.values() if facts.enabled and not facts.orphaned}
+    admission.keep(present)
     await _retire([identity for identity in list(_entries) if identity not in present])
 
 

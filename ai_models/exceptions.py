@@ -194,7 +194,7 @@ class UnsupportedFunctionality(AIModelsError):
 
 
 class RateLimitExceeded(AIModelsError):
-    """The caller used up its allowance with us."""
+    """The caller used up its allowance with us, or the provider instance has no place for another call."""
 
     code = "rate_limit_exceeded"
     http_status = 429

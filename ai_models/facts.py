@@ -14,7 +14,7 @@ from ai_models.destinations import DestinationBlocked, DestinationPolicy
 from ai_models.encryption import CannotDecrypt, KeyRing, Secret
 from ai_models.exceptions import CredentialUnavailable
 from ai_models.families.base import Connection, Family
-from ai_models.families.fields import ConfigField
+from ai_models.families.fields import MAX_CONCURRENCY, ConfigField
 from ai_models.keyring import sealed_credentials, usable_key_ring
 from ai_models.models import ConfigRevision, ProviderCapability, ProviderInstance
 from ai_models.snapshot import CapabilityFacts, CheckState, CredentialState, InstanceFacts, Snapshot, fingerprint
@@ -146,6 +146,14 @@ def borrowed_credential_problem(
         return None
     moved = any(options.get(field.name) for field in family.fields if field.kind == "url" and not field.secret)
     return "The machine's credential goes to another address only where the configuration file says so." if moved else None
+
+
+def max_concurrency(facts: InstanceFacts) -> int | None:
+    """How many calls at once the instance takes from a process, where it says so or its family does."""
+    family = registry.families().get(facts.family)
+    options = with_defaults(family, facts.options) if family else facts.options
+    found: int | None = options.get(MAX_CONCURRENCY.name)
+    return found
 
 
 def with_defaults(family: type[Family], options: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar, cast
 
-from ai_models import calls, connections, gates, jsontext, store
+from ai_models import admission, calls, connections, gates, jsontext, store
 from ai_models.access import may, supported_by
 from ai_models.capabilities import Capability
 from ai_models.conf import conf
@@ -63,7 +63,8 @@ class Call(Generic[R]):
         """The result of the call, with what the service knows about it."""
         async with observed(self.facts):
             try:
-                result = await calls.attempts(attempt, self.limits)
+                with admission.passage(self.facts, self.limits) as passage:
+                    result = await calls.attempts(lambda: passage.attempt(attempt), self.limits, passage.again)
             except ModelNotFound as error:
                 raise self._explained(error) from None
         _refuse_unsupported(tuple(warning.setting or "" for warning in result.warnings if warning.type == "unsupported"))
@@ -71,10 +72,12 @@ class Call(Generic[R]):
 
     async def chunks(self, start: Callable[[], AsyncGenerator[Chunk]]) -> AsyncGenerator[list[Chunk]]:
         """The chunks of the call's stream, as :func:`calls.chunks` gives them."""
-        async with observed(self.facts), aclosing(calls.chunks(start, self.limits)) as chunks:
+        async with observed(self.facts):
             try:
-                async for batch in chunks:
-                    yield batch
+                with admission.passage(self.facts, self.limits) as passage:
+                    async with aclosing(calls.chunks(lambda: passage.stream(start), self.limits, passage.again)) as chunks:
+                        async for batch in chunks:
+                            yield batch
             except ModelNotFound as error:
                 raise self._explained(error) from None
 

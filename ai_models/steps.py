@@ -23,7 +23,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from ai_models import calls, connections, gates, jobs, media, storage, store, taskqueue
+from ai_models import admission, calls, connections, gates, jobs, media, storage, store, taskqueue
 from ai_models.access import supported_by
 from ai_models.capabilities import Capability
 from ai_models.conf import conf
@@ -185,6 +185,7 @@ async def _submit(claim: Claim) -> _Settled:
     if row.image is not None:
         request["image"] = bytes(row.image)
     async with _connected(claim) as (facts, family):
+        admission.require_closed(facts)  # so that no submission is counted that is not made
         if not await in_database(claim.submitting)():
             # Cancelled just now: settling tells.
             return _Settled({}, 0)
@@ -296,7 +297,8 @@ async def _asked(claim: Claim, facts: InstanceFacts, call: Callable[[], Coroutin
     """The provider's answer within so many seconds, to one attempt; the steps themselves are what is repeated."""
     limits = replace(calls.Limits.of({}), total=seconds, max_retries=0)
     async with observed(facts):
-        return await _kept(claim, calls.attempts(call, limits))
+        with admission.passage(facts, limits) as passage:
+            return await _kept(claim, calls.attempts(lambda: passage.attempt(call), limits))
 
 
 async def _kept(claim: Claim, work: Coroutine[Any, Any, T]) -> T:

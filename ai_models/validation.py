@@ -186,6 +186,7 @@ def _network(entry: str) -> bool:
 
 
 _BYTES: tuple[Callable[[Any], bool], str] = (lambda value: _whole(value, 1), "a whole number of bytes, at least 1")
+_COUNT: tuple[Callable[[Any], bool], str] = (lambda value: _whole(value, 0), "a whole number, 0 or more")
 _POSITIVE: tuple[Callable[[Any], bool], str] = (
     lambda value: _seconds(value) and value > 0,
     "a number of seconds, more than 0",
@@ -199,8 +200,16 @@ _EXPECTED: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "ALLOWED_HOSTS": (_hosts, "a list of host, host:port or CIDR"),
     "ON_UNSUPPORTED": (lambda value: value in ("warn", "error"), '"warn" or "error"'),
     "TIMEOUT": (_timeouts, "a dictionary of seconds with any of total, first_chunk and chunk"),
-    "MAX_RETRIES": (lambda value: _whole(value, 0), "a whole number, 0 or more"),
+    "MAX_RETRIES": _COUNT,
     "MAX_PARALLEL": _AT_LEAST_ONE,
+    "MAX_CONCURRENT": _COUNT,
+    "MAX_WAITING": _COUNT,
+    "MAX_WAIT_SECONDS": (_seconds, "a number of seconds, 0 or more"),
+    "RETRY_BUDGET": (lambda value: value is None or _seconds(value), "a share of the calls, 0 or more, or None"),
+    "BREAKER_FAILURES": _COUNT,
+    "BREAKER_SECONDS": _POSITIVE,
+    "BREAKER_MAX_SECONDS": _POSITIVE,
+    "BREAKER_SLOW_SECONDS": (_seconds, "a number of seconds, 0 or more"),
     "MAX_REQUEST_BYTES": _BYTES,
     "MAX_FILE_BYTES": _BYTES,
     "MAX_UPLOAD_BYTES": _BYTES,
@@ -212,7 +221,7 @@ _EXPECTED: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "VIDEO_EXPIRY_HOURS": (_seconds, "a number of hours, 0 or more"),
     "VIDEO_RETENTION_DAYS": (_seconds, "a number of days, 0 or more"),
     "RESUME_SECONDS": (_seconds, "a number of seconds, 0 or more"),
-    "RESUME_CHARACTERS": (lambda value: _whole(value, 0), "a whole number, 0 or more"),
+    "RESUME_CHARACTERS": _COUNT,
     "WS_MAX_MESSAGE_BYTES": _BYTES,
     "WS_MESSAGES_PER_SECOND": _AT_LEAST_ONE,
     "WS_MAX_STREAMS": _AT_LEAST_ONE,

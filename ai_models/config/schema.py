@@ -132,7 +132,8 @@ def _field(declared: ConfigField) -> Schema:
 def _kind(declared: ConfigField) -> Schema:
     match declared.kind:
         case "integer":
-            return {"anyOf": [{"type": "integer"}, {"type": "string", "pattern": INTEGER_TEXT}, _PLACEHOLDER]}
+            least = {} if declared.least is None else {"minimum": declared.least}
+            return {"anyOf": [{"type": "integer", **least}, {"type": "string", "pattern": INTEGER_TEXT}, _PLACEHOLDER]}
         case "boolean":
             return {"anyOf": [{"type": "boolean"}, {"enum": sorted(BOOLEAN_TEXT)}, _PLACEHOLDER]}
         case "url":

@@ -48,6 +48,8 @@ def read_value(field: ConfigField, value: Any) -> Any:
     read = _READERS[field.kind](value)
     if field.choices and read not in field.choices:
         raise Wrong("It is none of the allowed values.", f"Allowed are {', '.join(field.choices)}.")
+    if field.least is not None and read < field.least:
+        raise Wrong("It is too small.", f"It takes {field.least} or more.")
     return read
 
 

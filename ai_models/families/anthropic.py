@@ -29,6 +29,7 @@ class Anthropic(Translated):
         fields.API_KEY,
         fields.base_url("Where the API is; a closing /v1 may be left out.", default="https://api.anthropic.com/v1"),
         fields.HEADERS,
+        fields.MAX_CONCURRENCY,
     )
     litellm_provider = "anthropic"
     provider_options = {

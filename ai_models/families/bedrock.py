@@ -70,6 +70,7 @@ class Bedrock(Translated):
         fields.ConfigField(name="secretAccessKey", help="Secret access key; with accessKeyId, or neither.", secret=True),
         fields.ConfigField(name="sessionToken", help="Session token of temporary keys.", secret=True),
         fields.ConfigField(name="baseURL", help="Where the runtime API is; the region's own endpoint when absent.", kind="url"),
+        fields.MAX_CONCURRENCY,
     )
     capabilities = Translated.capabilities | {Capability.EMBEDDINGS, Capability.IMAGE_GENERATION}
     # A model id, an inference profile's id, or the ARN of one of them.

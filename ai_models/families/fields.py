@@ -21,6 +21,7 @@ class ConfigField:
         required: an instance without it is a mistake; one without a required secret starts, and its calls are refused.
         default: used when the key is absent; never for secrets.
         choices: the allowed values of a string, all of them when empty.
+        least: the smallest value of an integer.
     """
 
     name: str
@@ -30,6 +31,7 @@ class ConfigField:
     required: bool = False
     default: Any = None
     choices: tuple[str, ...] = ()
+    least: int | None = None
 
 
 API_KEY = ConfigField(name="apiKey", help="The API key. It is stored encrypted.", secret=True, required=True)
@@ -46,6 +48,13 @@ QUERY_PARAMS = ConfigField(
     help="Query parameters appended to every address. Values are stored encrypted.",
     kind="mapping",
     secret=True,
+)
+
+MAX_CONCURRENCY = ConfigField(
+    name="maxConcurrency",
+    help="How many calls each server process makes to it at once; open streams count. AI_MODELS MAX_CONCURRENT when absent.",
+    kind="integer",
+    least=1,
 )
 
 

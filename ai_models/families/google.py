@@ -36,6 +36,7 @@ class Google(Translated):
             "Where the API is, up to and with its version.", default="https://generativelanguage.googleapis.com/v1beta"
         ),
         fields.HEADERS,
+        fields.MAX_CONCURRENCY,
     )
     capabilities = Translated.capabilities | {
         Capability.EMBEDDINGS,

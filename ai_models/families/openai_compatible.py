@@ -33,6 +33,7 @@ class OpenAICompatible(OpenAIEndpoint):
         fields.ConfigField(name="apiKey", help="Sent as a bearer token; leave it out where none is needed.", secret=True),
         fields.HEADERS,
         fields.QUERY_PARAMS,
+        fields.MAX_CONCURRENCY,
         fields.ConfigField(
             name="structuredOutput",
             help="How the endpoint is made to answer with JSON: by a schema, by its JSON mode, or by instructions only.",
