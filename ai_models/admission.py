@@ -36,6 +36,7 @@ T = TypeVar("T")
 LONGEST_ADVICE: Final = 60.0
 """Seconds: no caller is told to come back later than this."""
 
+_FAILED: Final = "{} failed too often just now. Its calls are refused until it is known to answer again."
 _RESERVE: Final = 10.0  # retries that are there without any call
 _RETRIES_PER_SECOND: Final = 1.0  # so that an instance with few calls has some as well
 _SMOOTHING: Final = 0.1  # weight of the newest call in the mean
@@ -59,6 +60,13 @@ class Load:
     limit: int | None
     circuit: Circuit
     retry_after: float | None
+
+    @property
+    def reason(self) -> str:
+        """Why calls are refused; empty when they are made."""
+        if self.circuit is Circuit.CLOSED:
+            return ""
+        return _FAILED.format(self.provider)
 
 
 class _Budget:
@@ -108,7 +116,7 @@ class _Admission:
 
     def open(self, seconds: float) -> CircuitOpen:
         return CircuitOpen(
-            f"{self.facts.name} failed too often just now. Its calls are refused until it is known to answer again.",
+            _FAILED.format(self.facts.name),
             retry_after=min(max(1.0, seconds), LONGEST_ADVICE),
         )
 

@@ -11,7 +11,7 @@ from typing import Any, Unpack
 from asgiref.sync import sync_to_async
 from django.db import Error as DatabaseError
 
-from ai_models import checking, gates, naming, registry, resolution, store
+from ai_models import admission, checking, gates, naming, registry, resolution, store
 from ai_models.access import CHECK_PERMISSION, VIEW_PERMISSION, may, supported_by
 from ai_models.capabilities import Capability
 from ai_models.checking import Rung
@@ -50,7 +50,9 @@ class ProviderInfo:
     Attributes:
         state: ``ready``, ``disabled``, ``orphaned``, ``misconfigured``, ``credential-missing``,
             ``credential-undecryptable`` or ``credential-rejected``.
-        message: why it is in that state; where nothing is in the way of calls, what the last check found.
+        message: why it is in that state, or why its circuit is not closed; where nothing is in the way of calls, what the last
+            check found.
+        circuit: whether calls from this process are made: ``closed``; ``open`` or ``half-open`` when it failed too often.
         check: the last check's result: ``unchecked``, ``healthy``, ``unhealthy`` or ``credential-rejected``.
         latency_ms: milliseconds that the provider took to answer it.
     """
@@ -64,6 +66,7 @@ class ProviderInfo:
     orphaned: bool
     state: str
     message: str
+    circuit: str
     check: str
     checked_at: datetime | None
     latency_ms: int | None
@@ -273,6 +276,7 @@ def _provider(snapshot: Snapshot, facts: InstanceFacts, check: Mapping[str, Any]
     supported = supported_by(facts)
     available = frozenset(gates.available(facts, supported))
     check = check or {}
+    load = admission.load(facts)
     return ProviderInfo(
         name=facts.name,
         family=facts.family,
@@ -282,7 +286,8 @@ def _provider(snapshot: Snapshot, facts: InstanceFacts, check: Mapping[str, Any]
         managed=facts.managed,
         orphaned=facts.orphaned,
         state=facts.state,
-        message=_obstacle(facts, supported) or check.get("state_message") or "",
+        message=_obstacle(facts, supported) or load.reason or check.get("state_message") or "",
+        circuit=load.circuit,
         check=facts.check,
         checked_at=check.get("checked_at"),
         latency_ms=check.get("latency_ms"),

@@ -1,0 +1,1 @@
+"""Too many calls, and providers that are dead."""
