@@ -102,7 +102,7 @@ class _Admission:
 
     def __init__(self, facts: InstanceFacts, settings: Conf, bulkhead: Bulkhead | None) -> None:
         self.facts, self.settings = facts, settings
-        places, queue = max_concurrency(facts) or settings.MAX_CONCURRENT or None, settings.MAX_WAITING
+        places, queue = _places(facts, settings), settings.MAX_WAITING
         self.bulkhead = bulkhead or Bulkhead(places, queue)
         self.bulkhead.resize(places, queue)
         self.breaker = Breaker(settings.BREAKER_FAILURES, settings.BREAKER_SECONDS, settings.BREAKER_MAX_SECONDS)
@@ -113,6 +113,11 @@ class _Admission:
     def leave(self, began: float) -> None:
         self.seconds += (time.monotonic() - began - self.seconds) * _SMOOTHING
         self.bulkhead.leave()
+
+    def load(self) -> Load:
+        bulkhead, breaker = self.bulkhead, self.breaker
+        name, places = self.facts.name, bulkhead.places
+        return Load(name, bulkhead.held, bulkhead.waiting, places, breaker.circuit, breaker.refusal())
 
     def open(self, seconds: float) -> CircuitOpen:
         return CircuitOpen(
@@ -186,7 +191,7 @@ class Passage:
             raise admission.open(seconds)
         if not (admission.bulkhead.take() or await self._waited()):
             raise admission.open(breaker.refusal() or 0.0)
-        self._holds, self._began = True, time.monotonic()
+        self._holds, self._began, self._delivered = True, time.monotonic(), False
         self._ticket = breaker.enter()
         if self._ticket is None:  # it opened while this call waited, or another one is the probe
             self.leave()
@@ -275,39 +280,22 @@ def passage(facts: InstanceFacts, limits: calls.Limits) -> Passage:
     return Passage(_of(facts), limits.total)
 
 
-def require_closed(facts: InstanceFacts) -> None:
-    """Look whether a call would be made, and make none.
-
-    Raises:
-        CircuitOpen: the breaker would refuse it.
-    """
-    admission = _of(facts)
-    if (seconds := admission.breaker.refusal()) is not None:
-        raise admission.open(seconds)
-
-
 def recovered(facts: InstanceFacts) -> None:
     """The instance is known to answer: its breaker closes."""
     _of(facts).breaker.close()
 
 
 def load(facts: InstanceFacts) -> Load:
-    """How busy an instance is, in this process."""
-    admission = _of(facts)
-    bulkhead, breaker = admission.bulkhead, admission.breaker
-    return Load(
-        provider=facts.name,
-        in_flight=bulkhead.held,
-        waiting=bulkhead.waiting,
-        limit=bulkhead.places,
-        circuit=breaker.circuit,
-        retry_after=breaker.refusal(),
-    )
+    """How busy an instance is, in this process. To ask changes nothing."""
+    found = _entries.get(facts.id)
+    if found is None or found.facts.fingerprint != facts.fingerprint:
+        return Load(facts.name, 0, 0, _places(facts, conf()), Circuit.CLOSED, None)
+    return found.load()
 
 
 def loads() -> tuple[Load, ...]:
     """How busy each instance is that was called in this process."""
-    return tuple(load(admission.facts) for admission in list(_entries.values()))
+    return tuple(admission.load() for admission in list(_entries.values()))
 
 
 def keep(present: Collection[str]) -> None:
@@ -317,6 +305,10 @@ def keep(present: Collection[str]) -> None:
             bulkhead = _entries[identity].bulkhead
             if not bulkhead.held and not bulkhead.waiting:
                 del _entries[identity]
+
+
+def _places(facts: InstanceFacts, settings: Conf) -> int | None:
+    return max_concurrency(facts) or settings.MAX_CONCURRENT or None
 
 
 def _of(facts: InstanceFacts) -> _Admission:

@@ -185,12 +185,16 @@ async def _submit(claim: Claim) -> _Settled:
     if row.image is not None:
         request["image"] = bytes(row.image)
     async with _connected(claim) as (facts, family):
-        admission.require_closed(facts)  # so that no submission is counted that is not made
-        if not await in_database(claim.submitting)():
-            # Cancelled just now: settling tells.
-            return _Settled({}, 0)
-        seconds = min(conf().TIMEOUT["total"], _seconds_left(claim))
-        operation = await _asked(claim, facts, lambda: family.do_start_video(row.model, cast(VideoRequest, request)), seconds)
+
+        async def submit() -> VideoOperation | None:
+            # Not before it has a place: no submission is counted that is not made.
+            if not await in_database(claim.submitting)():
+                return None
+            return await family.do_start_video(row.model, cast(VideoRequest, request))
+
+        operation = await _asked(claim, facts, submit, min(conf().TIMEOUT["total"], _seconds_left(claim)))
+    if operation is None:  # cancelled just now: settling tells
+        return _Settled({}, 0)
     return _moved(claim, operation, {"status": "in_progress", "image": None})
 
 

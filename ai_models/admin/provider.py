@@ -14,7 +14,7 @@ from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, gettext_noop, override
 
-from ai_models import config, gates, registry
+from ai_models import admission, config, gates, registry
 from ai_models.admin.capabilities import unconfigured
 from ai_models.admin.fields import as_entered
 from ai_models.admin.forms import CREDENTIAL, OPTION, VERSION, form_class, said_changes
@@ -98,7 +98,7 @@ def panel(row: ProviderInstance, request: HttpRequest) -> dict[str, Any]:
     return {
         "row": row,
         "state": STATES[facts.state],
-        "reason": reason,
+        "reason": reason or admission.load(facts).reason,
         "check": CHECKS[check_state(row.state)],
         "checked": age_and_latency(row),
         "unconfigured": [(name, CAPABILITIES[name]) for name in unconfigured(row)] if row.managed else [],

@@ -6,12 +6,16 @@ import json
 from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.contrib.admin.models import LogEntry
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries, Settings
 
-from ai_models import config
+from ai_models import admission, config
+from ai_models.admin.listing import facts_of
+from ai_models.calls import Limits
 from ai_models.encryption import generate_key
+from ai_models.exceptions import UpstreamError
 from ai_models.keyring import key_ring
 from ai_models.models import ProviderCapability, ProviderInstance
 from ai_models.seeding import seed as seed_rows
@@ -399,3 +403,20 @@ def test_the_page_asks_the_database_the_same_few_questions(
     client.get(address("one"))
     with django_assert_max_num_queries(12):
         client.get(address("one"))
+
+
+# --- a circuit that is open -------------------------------------------------------------------------------------------
+
+
+def test_an_instance_whose_calls_are_refused_says_so(sign_in: SignIn, one: ProviderInstance, settings: Settings) -> None:
+    settings.AI_MODELS = {**settings.AI_MODELS, "BREAKER_FAILURES": 1}
+    client = sign_in(*CHANGE)
+    pages = (PREFIX, address("one"))
+    assert not any("failed too often" in client.get(page).content.decode() for page in pages)
+
+    async def dead() -> None:
+        raise UpstreamError("It is dead.")
+
+    with pytest.raises(UpstreamError), admission.passage(facts_of(one), Limits.of({})) as passage:
+        async_to_sync(passage.attempt)(dead)
+    assert all("one failed too often just now" in client.get(page).content.decode() for page in pages)
