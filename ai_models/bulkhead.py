@@ -73,7 +73,7 @@ class Bulkhead:
                 self._pass_on()
 
     def take(self) -> bool:
-        """Take a place, if one is free and nobody waits for it. Give it back with :meth:`leave`."""
+        """Take a place, if one is free; while others wait, none is. Give it back with :meth:`leave`."""
         with self._lock:
             return self._take()
 
@@ -125,7 +125,7 @@ class Bulkhead:
         return self.places is None or self.held < self.places
 
     def _take(self) -> bool:
-        if self._waiting or not self._has_place():
+        if not self._has_place():
             return False
         self.held += 1
         return True
