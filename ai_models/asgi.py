@@ -24,6 +24,7 @@ from ai_models.api.errors import RequestTimeout
 from ai_models.conf import conf
 from ai_models.exceptions import AIModelsError, ConfigurationError, InvalidRequest, PayloadTooLarge
 from ai_models.openai_api import errors as openai_errors
+from ai_models.telemetry.incoming import traced
 
 Scope = Mapping[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -65,7 +66,7 @@ def serve(app: Application, *, prefix: str = "/api/ai/", body_seconds: float = B
         else:
             await app(scope, receive, send)
 
-    return application
+    return traced(application)
 
 
 class Body:

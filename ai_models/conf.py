@@ -62,6 +62,11 @@ class Conf:
         WS_MAX_SOCKETS_PER_USER: sockets that one user has open at once in one process.
         WS_MAX_SOCKETS: sockets that are open at once in one process.
         WS_IDLE_SECONDS: a socket without a stream is closed when its client sends nothing for so long.
+        OPENTELEMETRY: spans and metrics go to the OpenTelemetry SDK, where the host has set one up.
+        CAPTURE_MESSAGE_CONTENT: spans have prompts and answers too. They leave the process with everything users wrote.
+        PROPAGATE_TRACE: providers get the ``traceparent`` of each call, for gateways and models of one's own.
+        PROMETHEUS: metrics are kept for Prometheus, to be read where the host mounts ``ai_models.api.metrics``.
+        METRICS_TOKEN: whoever bears it may read them; without it, users with the permission to view providers alone.
         REVISION_POLL_SECONDS: how often a process looks for configuration changed by another one; 0 switches it off.
     """
 
@@ -100,6 +105,11 @@ class Conf:
     WS_MAX_SOCKETS_PER_USER: int = 256
     WS_MAX_SOCKETS: int = 10_000
     WS_IDLE_SECONDS: float = 300.0
+    OPENTELEMETRY: bool = True
+    CAPTURE_MESSAGE_CONTENT: bool = False
+    PROPAGATE_TRACE: bool = False
+    PROMETHEUS: bool = False
+    METRICS_TOKEN: str | None = field(default=None, repr=False)
     REVISION_POLL_SECONDS: float = 0.5
 
     @property

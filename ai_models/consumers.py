@@ -31,6 +31,7 @@ from ai_models.exceptions import (
 )
 from ai_models.independence import IndependentConsumer
 from ai_models.serialization import validate
+from ai_models.telemetry import gauges, instruments
 from ai_models.types.frames import STREAM_ID, SUBPROTOCOL, CancelFrame, PingFrame, ResumeFrame, StreamFrame
 
 logger = logging.getLogger(__name__)
@@ -61,6 +62,8 @@ _FRAMES: Mapping[Any, type[Any]] = {
 
 sockets = Sockets()
 """The sockets of this process."""
+
+gauges.watch_number(instruments.SOCKETS, lambda: len(sockets))
 
 
 class AIModelsConsumer(IndependentConsumer):

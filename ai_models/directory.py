@@ -13,6 +13,7 @@ from ai_models import mirror, sharing
 from ai_models.conf import conf
 from ai_models.exceptions import NotReady, StreamNotFound
 from ai_models.resumption import Resumable, ResumableStream, Source
+from ai_models.telemetry import gauges, instruments
 from ai_models.types import OnDisconnect
 
 _ENTRY = 4
@@ -84,6 +85,13 @@ class _Ended(NamedTuple):
 
 
 _directories: dict[asyncio.AbstractEventLoop, Directory] = {}
+
+
+def _running() -> int:
+    return sum(not stream.ended for known in list(_directories.values()) for stream in list(known.streams.values()))
+
+
+gauges.watch_number(instruments.STREAMS, _running)
 
 
 def _directory() -> Directory:

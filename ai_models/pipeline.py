@@ -18,6 +18,7 @@ from ai_models.observation import observed
 from ai_models.resolution import Target, resolve
 from ai_models.serialization import validate
 from ai_models.snapshot import InstanceFacts
+from ai_models.telemetry import observing
 from ai_models.types import SETTINGS, Chunk, ModelRequest, ModelResult, Warning
 
 R = TypeVar("R", bound=Mapping[str, Any])
@@ -59,6 +60,7 @@ class Call(Generic[R]):
         """The call with other fields in its request."""
         return replace(self, request=cast(R, {**self.request, **fields}))
 
+    @observing.answered
     async def answer(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """The result of the call, with what the service knows about it."""
         async with observed(self.facts):
@@ -70,6 +72,7 @@ class Call(Generic[R]):
         _refuse_unsupported(tuple(warning.setting or "" for warning in result.warnings if warning.type == "unsupported"))
         return replace(result, provider=self.facts.name, model=self.model, warnings=(*self.warnings, *result.warnings))
 
+    @observing.streamed
     async def chunks(self, start: Callable[[], AsyncGenerator[Chunk]]) -> AsyncGenerator[list[Chunk]]:
         """The chunks of the call's stream, as :func:`calls.chunks` gives them."""
         async with observed(self.facts):

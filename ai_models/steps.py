@@ -23,7 +23,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from ai_models import admission, calls, connections, gates, jobs, media, storage, store, taskqueue
+from ai_models import admission, calls, connections, correlation, gates, jobs, media, storage, store, taskqueue
 from ai_models.access import supported_by
 from ai_models.capabilities import Capability
 from ai_models.conf import conf
@@ -41,6 +41,7 @@ from ai_models.jobs import ACTIVE, Claim, in_database
 from ai_models.observation import observed
 from ai_models.scheduling import queue
 from ai_models.snapshot import InstanceFacts
+from ai_models.telemetry.observing import submitted
 from ai_models.types import VideoOperation, VideoRequest
 
 logger = logging.getLogger(__name__)
@@ -78,6 +79,7 @@ class _Settled:
 
 async def advance(identity: str) -> None:
     """Do the step of a job that is due, and queue the next one. Does nothing when none is due."""
+    correlation.request_id.set(identity)  # no request waits for it; in logs the job's id stands in its place
     while True:
         seconds = await _advance(identity)
         if seconds is None:
@@ -297,6 +299,7 @@ async def _connected(claim: Claim) -> AsyncIterator[tuple[InstanceFacts, Family]
         yield facts, family
 
 
+@submitted
 async def _asked(claim: Claim, facts: InstanceFacts, call: Callable[[], Coroutine[Any, Any, T]], seconds: float) -> T:
     """The provider's answer within so many seconds, to one attempt; the steps themselves are what is repeated."""
     limits = replace(calls.Limits.of({}), total=seconds, max_retries=0)

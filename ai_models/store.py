@@ -39,6 +39,7 @@ __all__ = [
     "open_connection",
     "record_check",
     "replaced",
+    "served",
     "stop_polling",
     "watched",
 ]
@@ -108,6 +109,11 @@ async def acurrent() -> Snapshot:
     if snapshot is None and not _uncommitted:
         snapshot = _warm()
     return snapshot or await sync_to_async(current)()
+
+
+def served() -> Snapshot | None:
+    """The snapshot that calls get now; ``None`` when the next one has to load it. It is only looked at, never asked for."""
+    return _replacement or _store.snapshot
 
 
 @contextmanager

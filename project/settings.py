@@ -159,8 +159,17 @@ LOGGING = {
         "request_id": {"()": "ai_models.api.requestid.RequestIdFilter"},
         "query": {"()": "ai_models.api.logs.QueryFilter"},
     },
-    "formatters": {"line": {"format": "{asctime} {levelname} {name} [{request_id}] {message}", "style": "{"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["request_id", "query"]}},
+    "formatters": {
+        "line": {"format": "{asctime} {levelname} {name} [{request_id}] {message}", "style": "{"},
+        "json": {"()": "ai_models.telemetry.logs.JSONFormatter"},
+    },
+    "handlers": {
+        "console": {
+            "class": "logging.StreamHandler",
+            "formatter": env.str("LOG_FORMAT", default="line"),
+            "filters": ["request_id", "query"],
+        }
+    },
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
     "loggers": {
         "django": {"handlers": [], "propagate": True},
@@ -171,4 +180,7 @@ LOGGING = {
 
 # --- ai_models ------------------------------------------------------------------------------------------------------
 
-AI_MODELS: dict[str, Any] = {}
+AI_MODELS: dict[str, Any] = {
+    "PROMETHEUS": env.bool("PROMETHEUS", default=False),
+    "METRICS_TOKEN": env.str("METRICS_TOKEN", default=None),
+}

@@ -124,7 +124,7 @@ class Streams:
 
     async def _told(self, run: Callable[[Any], Awaitable[None]], frame: Any) -> None:
         """What goes wrong with a stream is told to its client, and touches no other stream."""
-        requestid.bind(None)
+        requestid.bind_part()
         try:
             await run(frame)
         except AIModelsError as error:

@@ -4,24 +4,34 @@ from __future__ import annotations
 
 import logging
 import re
-from contextvars import ContextVar
 from uuid import uuid4
+
+from ai_models import correlation
 
 HEADER = "X-Request-ID"
 
-_ACCEPTED = re.compile(r"[A-Za-z0-9._-]{1,128}")
-_current: ContextVar[str] = ContextVar("ai_models_request_id", default="-")
+_LONGEST = 128
+_ACCEPTED = re.compile(rf"[A-Za-z0-9._-]{{1,{_LONGEST}}}")
+_PART = 8  # letters
 
 
 def current() -> str:
     """The id of the request being handled; ``-`` outside of one."""
-    return _current.get()
+    return correlation.request_id.get()
 
 
 def bind(sent: str | None) -> str:
     """Start a request: take the id the client sent if it is harmless, else a new one."""
     request_id = sent if sent and _ACCEPTED.fullmatch(sent) else uuid4().hex
-    _current.set(request_id)
+    correlation.request_id.set(request_id)
+    return request_id
+
+
+def bind_part() -> str:
+    """Start one of several requests on a connection: the connection's id, a dot, and letters of its own."""
+    part = uuid4().hex[:_PART]
+    request_id = f"{current()[: _LONGEST - _PART - 1]}.{part}"
+    correlation.request_id.set(request_id)
     return request_id
 
 

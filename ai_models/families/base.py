@@ -92,6 +92,9 @@ class Family:
     label: ClassVar[str]
     """The name people read."""
 
+    telemetry_name: ClassVar[str] = ""
+    """``gen_ai.provider.name`` in OpenTelemetry's conventions, where it is another name than ``type``."""
+
     fields: ClassVar[tuple[ConfigField, ...]] = ()
     """The settings of an instance."""
 

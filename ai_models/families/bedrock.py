@@ -64,6 +64,7 @@ class Bedrock(Translated):
 
     type = "bedrock"
     label = "Amazon Bedrock"
+    telemetry_name = "aws.bedrock"
     fields = (
         fields.ConfigField(name="region", help="AWS region, us-east-1.", required=True),
         fields.ConfigField(name="accessKeyId", help="Access key id; with secretAccessKey, or neither.", secret=True),

@@ -30,6 +30,7 @@ class Google(Translated):
 
     type = "google"
     label = "Google"
+    telemetry_name = "gcp.gemini"
     fields = (
         fields.API_KEY,
         fields.base_url(

@@ -17,7 +17,7 @@ import aiohttp
 from multidict import CIMultiDict
 from yarl import URL
 
-from ai_models import jsontext
+from ai_models import correlation, jsontext
 from ai_models.conf import conf
 from ai_models.destinations import DestinationBlocked, DestinationPolicy, literal_address
 from ai_models.exceptions import AIModelsError, UpstreamError, UpstreamInvalidResponse
@@ -98,6 +98,8 @@ class Client:
             AIModelsError: there was none.
         """
         sent = headers if isinstance(headers, CIMultiDict) else outgoing(headers)
+        if trace := correlation.trace_headers.get():
+            sent = CIMultiDict({**trace, **sent})
         try:
             target = self._targets.get(url) or self._target(url)
             session = self._session() or await self._new_session()
