@@ -14,8 +14,8 @@ from ai_models import correlation
 class JSONFormatter(logging.Formatter):
     """One line of JSON for each record.
 
-    It has ``time``, ``level``, ``logger``, ``message`` and ``request_id``; ``trace_id`` and ``span_id`` in a trace; the fields of a
-    call; ``exception`` where there is one.
+    It has ``time``, ``level``, ``logger``, ``message`` and ``request_id``; ``trace_id`` and ``span_id`` in a trace; the
+    fields of a call; ``exception`` where there is one.
     """
 
     def format(self, record: logging.LogRecord) -> str:
