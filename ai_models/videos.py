@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections.abc import AsyncGenerator, Generator, Mapping
 from typing import Any, Unpack
@@ -23,6 +24,8 @@ from ai_models.pipeline import Call, calling
 from ai_models.service import with_positional
 from ai_models.sync import CheckedUser, run
 from ai_models.types import Video, VideoJob, VideoRequest
+
+logger = logging.getLogger(__name__)
 
 _NOT_STORED = frozenset({"provider", "model", "image"})
 """Fields that have a column of their own."""
@@ -174,6 +177,7 @@ def _create(wanted: Mapping[str, Any], user: Any) -> VideoJob:
     with transaction.atomic():
         row = jobs.create(owner=user, **wanted)
         scheduling.queue(row.pk)
+    logger.info("Video job %s is accepted", row.pk)  # its steps are logged under this id
     return jobs.shown(row)
 
 

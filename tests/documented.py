@@ -39,6 +39,7 @@ def pages(families: Mapping[str, type[Family]]) -> Iterator[tuple[Path, str]]:
     yield _page(DOCS / "families.md", _matrix(families))
     for name, family in families.items():
         yield _page(DOCS / "families" / f"{name}.md", _family(family))
+    yield _page(DOCS / "observability.md", _metrics())
     for name, text in streamed.pages():
         yield DOCS / "streams" / name, text
 
@@ -46,6 +47,28 @@ def pages(families: Mapping[str, type[Family]]) -> Iterator[tuple[Path, str]]:
 def _page(path: Path, generated: Iterable[str]) -> tuple[Path, str]:
     by_hand = path.read_text().partition(BEGIN)[0].rstrip()
     return path, "\n".join([by_hand, "", BEGIN, "", *generated])
+
+
+def _metrics() -> Iterator[str]:
+    from ai_models.telemetry.instruments import ALL
+    from ai_models.telemetry.prometheus import name_of
+
+    yield "## All metrics"
+    yield ""
+    yield from table(
+        ["metric", "for Prometheus", "kind", "unit", "labels", ""],
+        (
+            [
+                f"`{item.name}`",
+                f"`{name_of(item)}{'_total' if item.kind == 'counter' else ''}`",
+                item.kind,
+                f"`{item.unit}`",
+                ", ".join(f"`{label}`" for label in item.labels),
+                item.description,
+            ]
+            for item in ALL
+        ),
+    )
 
 
 def _matrix(families: Mapping[str, type[Family]]) -> Iterator[str]:

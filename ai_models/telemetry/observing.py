@@ -11,7 +11,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
-from contextlib import ExitStack, aclosing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, aclosing, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Concatenate, Protocol, TypeVar
@@ -35,6 +35,8 @@ calls_log = logging.getLogger("ai_models.calls")
 
 CANCELLED = "cancelled"
 """How a call ended whose caller did not wait for its end. It is no error of ours, so it is in no list of errors."""
+
+_UNTRACED = nullcontext()
 
 T = TypeVar("T")
 S = TypeVar("S", bound="Subject")
@@ -218,20 +220,9 @@ class _Observation:
                 self._outcome.capture()
         self._began = self._last = time.perf_counter()
 
-    @contextmanager
-    def _current(self) -> Iterator[None]:
+    def _current(self) -> AbstractContextManager[None]:
         """What is done in the block belongs to the call's span."""
-        if self._span is None:
-            yield
-            return
-        from ai_models.telemetry import otel  # there is a span, so it is imported already
-
-        with ExitStack() as stack:
-            stack.enter_context(otel.entered(self._span))
-            if conf().PROPAGATE_TRACE:
-                token = correlation.trace_headers.set(otel.outgoing(self._span))
-                stack.callback(correlation.trace_headers.reset, token)
-            yield
+        return _UNTRACED if self._span is None else _traced(self._span)
 
     def _take(self, chunk: Chunk) -> None:
         now = time.perf_counter()
@@ -297,6 +288,18 @@ class _Observation:
         if self._attempts > 1:
             for record in self._recorders(instruments.RETRIES):
                 record(self._attempts - 1)
+
+
+@contextmanager
+def _traced(span: Span) -> Iterator[None]:
+    from ai_models.telemetry import otel  # there is a span, so it is imported already
+
+    with ExitStack() as stack:
+        stack.enter_context(otel.entered(span))
+        if conf().PROPAGATE_TRACE:
+            token = correlation.trace_headers.set(otel.outgoing(span))
+            stack.callback(correlation.trace_headers.reset, token)
+        yield
 
 
 def _code(error: BaseException | None) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ from pytest_django import Settings
 
 import ai_models
 from ai_models import jobs, models, scheduling, steps
+from ai_models.api.requestid import RequestIdFilter
 from ai_models.exceptions import (
     CapabilityNotEnabled,
     ContentPolicyViolation,
@@ -528,3 +530,15 @@ def test_a_provider_that_failed_until_the_deadline_is_told_of_it(studio: type[St
     ended = finish(job)
     assert (ended.status, ended.error and ended.error.code) == ("failed", "upstream_timeout")
     assert studio.cancelled == [{"id": "op-1"}]
+
+
+def test_the_steps_of_a_job_are_logged_under_its_id(studio: type[Studio], caplog: pytest.LogCaptureFixture) -> None:
+    caplog.handler.addFilter(RequestIdFilter())
+    Studio.polls = [running(50), completed()]
+    with caplog.at_level(logging.INFO):
+        job = ai_models.generate_video("A cat")
+        work()
+    (line,) = [record for record in caplog.records if record.name == "ai_models.calls"]
+    told = vars(line)["call"]
+    assert (told["provider"], told["capability"], told["outcome"]) == ("main", "video-generation", "ok")
+    assert vars(line)["request_id"] == job.id
