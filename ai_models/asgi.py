@@ -18,10 +18,11 @@ from asgiref.sync import sync_to_async
 from django.db import close_old_connections
 from django.utils.http import parse_header_parameters
 
-from ai_models import service, urls, validation, workers
-from ai_models.api import requestid
-from ai_models.api.errors import RequestTimeout
+from ai_models import draining, events, service, urls, validation, workers
+from ai_models.api import requestid, sse
+from ai_models.api.errors import RequestTimeout, retry_headers
 from ai_models.conf import conf
+from ai_models.encoding import dumps, encode
 from ai_models.exceptions import AIModelsError, ConfigurationError, InvalidRequest, PayloadTooLarge
 from ai_models.openai_api import errors as openai_errors
 from ai_models.telemetry.incoming import traced
@@ -60,13 +61,27 @@ def serve(app: Application, *, prefix: str = "/api/ai/", body_seconds: float = B
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await _lifespan(receive, send)
-        elif scope["type"] == "http" and (path := scope["path"].removeprefix(scope.get("root_path", ""))).startswith(prefix):
-            tell = _as_openai if path.startswith(f"{prefix}openai/") else _as_rest
-            await _limited(app, scope, receive, send, body_seconds, tell)
+        elif scope["type"] == "http" and _path(scope).startswith(prefix):
+            await _limited(app, scope, receive, send, body_seconds, tell_of(scope))
         else:
             await app(scope, receive, send)
 
-    return traced(application)
+    def tell_of(scope: Scope) -> Tell:
+        return _as_openai if _path(scope).startswith(f"{prefix}openai/") else _as_rest
+
+    async def refuse(scope: Scope, receive: Receive, send: Send, error: AIModelsError) -> None:
+        await _send_error(scope, receive, send, error, tell_of(scope))
+
+    def part(scope: Scope, error: AIModelsError, request_id: str) -> bytes:
+        if (tell := tell_of(scope)) is _as_openai:
+            return f"data: {dumps(tell(error, request_id)[0])}\n\n".encode() + sse.DONE
+        return f"data: {encode(events.Error(error), request_id)}\n\n".encode() + sse.DONE
+
+    return traced(draining.process.guarded(application, refuse, part))
+
+
+def _path(scope: Scope) -> str:
+    return str(scope["path"]).removeprefix(scope.get("root_path", ""))
 
 
 class Body:
@@ -103,7 +118,7 @@ class Body:
 
 
 def _as_rest(error: AIModelsError, request_id: str) -> tuple[dict[str, Any], dict[str, str]]:
-    return error.envelope(request_id), {}
+    return error.envelope(request_id), retry_headers(error)
 
 
 def _as_openai(error: AIModelsError, request_id: str) -> tuple[dict[str, Any], dict[str, str]]:
@@ -192,6 +207,7 @@ async def _lifespan(receive: Receive, send: Send) -> None:
     await receive()
     with workers.reporting():
         warm_up = asyncio.create_task(_begin())
+        draining.process.install()
         await send({"type": "lifespan.startup.complete"})
         await receive()
         warm_up.cancel()

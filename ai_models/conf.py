@@ -62,6 +62,9 @@ class Conf:
         WS_MAX_SOCKETS_PER_USER: sockets that one user has open at once in one process.
         WS_MAX_SOCKETS: sockets that are open at once in one process.
         WS_IDLE_SECONDS: a socket without a stream is closed when its client sends nothing for so long.
+        DRAIN_NOTICE_SECONDS: for so long after a stop signal ``/readyz`` says 503 and everything is still served, so that a
+            proxy notices; left out where nobody asks for readiness.
+        DRAIN_SECONDS: for so long after that, requests and streams may come to their end.
         OPENTELEMETRY: spans and metrics go to the OpenTelemetry SDK, where the host has set one up.
         CAPTURE_MESSAGE_CONTENT: spans have prompts and answers too. They leave the process with everything users wrote.
         PROPAGATE_TRACE: providers get the ``traceparent`` of each call, for gateways and models of one's own.
@@ -105,6 +108,8 @@ class Conf:
     WS_MAX_SOCKETS_PER_USER: int = 256
     WS_MAX_SOCKETS: int = 10_000
     WS_IDLE_SECONDS: float = 300.0
+    DRAIN_NOTICE_SECONDS: float = 5.0
+    DRAIN_SECONDS: float = 20.0
     OPENTELEMETRY: bool = True
     CAPTURE_MESSAGE_CONTENT: bool = False
     PROPAGATE_TRACE: bool = False

@@ -13,7 +13,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from typing import Any
 
-from ai_models import directory
+from ai_models import directory, draining
 from ai_models.allowances import Messages, Progress, Sockets
 from ai_models.api import authentication, requestid
 from ai_models.api.authentication import ForeignOrigin, Identity
@@ -36,7 +36,7 @@ from ai_models.types.frames import STREAM_ID, SUBPROTOCOL, CancelFrame, PingFram
 
 logger = logging.getLogger(__name__)
 
-BINARY, BAD_ORIGIN, TOO_BIG, FAULT, OVERLOAD = 1003, 1008, 1009, 1011, 1013
+BINARY, BAD_ORIGIN, TOO_BIG, FAULT, RESTART, OVERLOAD = 1003, 1008, 1009, 1011, 1012, 1013
 BAD_FRAME, NOT_AUTHENTICATED, FORBIDDEN, IDLE, TOO_MANY = 4400, 4401, 4403, 4408, 4429
 
 FRESH_SECONDS = 1.0
@@ -143,6 +143,7 @@ class AIModelsConsumer(IndependentConsumer):
             await self._shut(_close_code(error), error.message)
             return
         self.identity, self._confirmed, self._heard = identity, time.monotonic(), time.monotonic()
+        draining.process.enter(self)
         await self._accept(offered)
         self._look_later()
 
@@ -154,8 +155,18 @@ class AIModelsConsumer(IndependentConsumer):
         """The socket is closed, by whomever."""
         await self._end()
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether no stream is read on it."""
+        return not self._streams
+
+    def restart(self) -> None:
+        """Close the socket because the server ends. Its client comes back to another one."""
+        self._spawn(partial(self._shut, RESTART, "The server restarts."))
+
     async def _end(self) -> None:
         """Leave every stream; what becomes of each is its own choice."""
+        draining.process.leave(self)
         self._closing = True
         if self._timer is not None:
             self._timer.cancel()
@@ -274,8 +285,12 @@ class AIModelsConsumer(IndependentConsumer):
                 self._streams.cancel(frame)
             case "resume":
                 self._streams.resume(frame)
-            case _:
+            case _ if not draining.process.closed:
                 self._streams.begin(frame, small=small)
+            case _ if self.is_idle:
+                self.restart()
+            case _:
+                raise draining.restarting()
 
     async def _push(self, frame: str) -> None:
         """Send a frame, and wait while the client is slow; one that takes nothing for too long is cut off."""

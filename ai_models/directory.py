@@ -38,6 +38,11 @@ class Directory:
             self._names[stream.owner, stream.name or stream.id] = stream.id
             self._mirror.follow(stream, stream.owner)
 
+    @property
+    def is_unwritten(self) -> bool:
+        """Whether something of a stream's log is still to be written into the cache."""
+        return self._mirror.is_following
+
     def find(self, owner: str, name: str) -> ResumableStream | None:
         """The owner's stream by its name or id."""
         stream = self.streams.get(self._names.get((owner, name), name))
@@ -85,6 +90,16 @@ class _Ended(NamedTuple):
 
 
 _directories: dict[asyncio.AbstractEventLoop, Directory] = {}
+
+
+def running() -> list[ResumableStream]:
+    """The streams of this event loop that have not ended."""
+    return [stream for stream in _directory().streams.values() if not stream.ended]
+
+
+def unwritten() -> bool:
+    """Whether the cache does not know yet what readers in other processes need of this event loop's streams."""
+    return _directory().is_unwritten
 
 
 def _running() -> int:

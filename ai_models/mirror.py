@@ -58,6 +58,11 @@ class Mirror:
             if self._task is None or self._task.done():
                 self._task = asyncio.get_running_loop().create_task(self._run(cache))
 
+    @property
+    def is_following(self) -> bool:
+        """Whether there is a log that is not written to its end."""
+        return bool(self._followed)
+
     async def _run(self, cache: SharedCache) -> None:
         while self._followed:
             self._begun.clear()

@@ -162,6 +162,7 @@ class ResumableStream:
         self._readers: set[LocalReader] = set()
         self._read_elsewhere = False
         self._closing: asyncio.Task[None] | None = None
+        self._fate: AIModelsError | None = None
         self._awaiting: list[asyncio.Future[None]] = []
         self._pause: asyncio.Future[None] | None = None
         self._loop = asyncio.get_running_loop()
@@ -188,6 +189,12 @@ class ResumableStream:
         if self._closing is None and not self.ended:
             self._closing = self._loop.create_task(self._source.aclose())
             self.resume()
+
+    def fail(self, error: AIModelsError) -> None:
+        """End the stream with this error. Does nothing when it has ended, or is being cancelled."""
+        if self._closing is None:
+            self._fate = error
+            self.close()
 
     def set_read_elsewhere(self, reading: bool) -> None:
         """Tell whether another process has a reader; it counts like one of this process."""
@@ -232,6 +239,8 @@ class ResumableStream:
             del self._source, self._runner
 
     def _append(self, event: events.Event) -> None:
+        if self._fate is not None and isinstance(event, events.Abort):
+            event = events.Error(self._fate)
         body = encode(event, self._request_id)
         self.log.append(body)
         self.size += len(body)

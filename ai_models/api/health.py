@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.http import require_safe
 
+from ai_models import draining
 from ai_models.api import requestid
 from ai_models.exceptions import NotReady
+
+if TYPE_CHECKING:
+    from ai_models.readiness import Readiness
 
 READINESS_SECONDS = 4.0
 """A storage that does not answer within this time is not ready."""
@@ -23,19 +28,26 @@ async def live(request: HttpRequest) -> JsonResponse:
 @require_safe
 async def ready(request: HttpRequest) -> JsonResponse:
     """200 when a call could succeed, else 503 with the check that failed."""
-    from ai_models import service  # not with every management command, which loads the URLconf
-
     request_id = requestid.bind(request.headers.get(requestid.HEADER))
-    try:
-        async with asyncio.timeout(READINESS_SECONDS):
-            readiness = await service.areadiness()
-    except TimeoutError:
-        readiness = service.Readiness(ready=False, checks={"database": "does not answer"})
+    draining.process.watched = True
+    readiness = await _readiness()
     if readiness.ready:
         return _no_store(JsonResponse({"status": "ready", "checks": dict(readiness.checks)}))
     error = NotReady("The service cannot answer model calls now; checks tells why.", remedy="admin")
     body = {"status": "not ready", "checks": dict(readiness.checks), **error.envelope(request_id)}
     return _no_store(JsonResponse(body, status=error.http_status))
+
+
+async def _readiness() -> Readiness:
+    from ai_models import service  # not with every management command, which loads the URLconf
+
+    if draining.process.ending:
+        return service.Readiness(ready=False, checks={"process": "is being stopped"})
+    try:
+        async with asyncio.timeout(READINESS_SECONDS):
+            return await service.areadiness()
+    except TimeoutError:
+        return service.Readiness(ready=False, checks={"database": "does not answer"})
 
 
 def _no_store(response: JsonResponse) -> JsonResponse:
