@@ -45,7 +45,6 @@ SERVER_SECONDS = 5
 RETRY_SECONDS = 1.0
 
 _TICK_SECONDS = 0.05
-_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +71,6 @@ class Draining:
 
     def __init__(self) -> None:
         self.ending = self.closed = self.watched = False
-        self._refuses_from = float("inf")
         self._exchanges: set[_Exchange] = set()
         self._sockets: set[Socket] = set()
         self._is_hurried = False
@@ -87,17 +85,11 @@ class Draining:
         self._sockets.discard(socket)
 
     def guarded(self, app: Application, refuse: Refuse, part: Part) -> Application:
-        """An application whose requests are counted, refused and ended as this process stops."""
+        """An application whose requests are known, so that they can be waited for and ended."""
 
         async def application(scope: Scope, receive: Receive, send: Send) -> None:
-            kind = scope["type"]
-            if kind == "http":
-                if self._refuses(scope):
-                    await refuse(scope, receive, send, restarting())
-                else:
-                    await self._exchange(app, scope, receive, _Exchange(self, scope, send, refuse, part))
-            elif kind == "websocket" and self.closed:
-                await _refuse_socket(scope, receive, send)
+            if scope["type"] == "http":
+                await self._exchange(app, scope, receive, _Exchange(self, scope, send, refuse, part))
             else:
                 await app(scope, receive, send)
 
@@ -108,7 +100,7 @@ class Draining:
         if threading.current_thread() is not threading.main_thread():
             return
         server = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
-        if not hasattr(server, "should_exit") or not hasattr(server, "servers"):
+        if not hasattr(server, "should_exit") or not hasattr(server, "config"):
             return
         loop = asyncio.get_running_loop()
         signal.signal(signal.SIGTERM, lambda *_: loop.call_soon_threadsafe(self._stop, server))
@@ -143,10 +135,14 @@ class Draining:
         for listener in server.servers:
             listener.close()
         self.closed = True
-        self._refuses_from = loop.time() + STRAGGLERS_SECONDS
         logger.info("The server takes nothing new, and waits up to %g s for what runs", conf().DRAIN_SECONDS)
         closing = loop.create_task(self._close_sockets(loop.time()))
-        await self._wait(lambda: self._is_busy() or loop.time() < self._refuses_from, conf().DRAIN_SECONDS)
+        await self._wait(lambda: True, STRAGGLERS_SECONDS)
+        for connection in list(server.server_state.connections):
+            if hasattr(connection, "cycle"):  # not a websocket
+                # It is closed, or will be after its response: many of these began before anybody could be told.
+                connection.shutdown()
+        await self._wait(self._is_busy, conf().DRAIN_SECONDS)
         # Whatever is left is ended, also when the server was told twice.
         for stream in directory.running():
             stream.fail(restarting())
@@ -170,9 +166,6 @@ class Draining:
             for socket in [socket for socket in self._sockets if socket.is_idle and due.get(socket, 0) <= loop.time()]:
                 socket.restart()
             await asyncio.sleep(_TICK_SECONDS)
-
-    def _refuses(self, scope: Scope) -> bool:
-        return self.closed and scope["method"] not in _SAFE and asyncio.get_running_loop().time() > self._refuses_from
 
     def _is_busy(self) -> bool:
         return bool(self._exchanges or self._sockets or directory.running())
@@ -268,17 +261,6 @@ def restarting() -> NotReady:
 
 async def _nothing() -> dict[str, Any]:
     return {"type": "http.disconnect"}
-
-
-async def _refuse_socket(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer a handshake with 503, or with 403 where the server cannot."""
-    await receive()
-    if "websocket.http.response" in scope.get("extensions", {}):
-        headers = [(b"retry-after", str(int(RETRY_SECONDS)).encode()), (b"content-length", b"0")]
-        await send({"type": "websocket.http.response.start", "status": NotReady.http_status, "headers": headers})
-        await send({"type": "websocket.http.response.body", "body": b""})
-    else:
-        await send({"type": "websocket.close", "code": 1012})
 
 
 process = Draining()

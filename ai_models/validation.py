@@ -187,6 +187,7 @@ def _network(entry: str) -> bool:
 
 _BYTES: tuple[Callable[[Any], bool], str] = (lambda value: _whole(value, 1), "a whole number of bytes, at least 1")
 _COUNT: tuple[Callable[[Any], bool], str] = (lambda value: _whole(value, 0), "a whole number, 0 or more")
+_SECONDS: tuple[Callable[[Any], bool], str] = (_seconds, "a number of seconds, 0 or more")
 _POSITIVE: tuple[Callable[[Any], bool], str] = (
     lambda value: _seconds(value) and value > 0,
     "a number of seconds, more than 0",
@@ -220,7 +221,7 @@ _EXPECTED: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "VIDEO_POLL_SECONDS": _POSITIVE,
     "VIDEO_EXPIRY_HOURS": (_seconds, "a number of hours, 0 or more"),
     "VIDEO_RETENTION_DAYS": (_seconds, "a number of days, 0 or more"),
-    "RESUME_SECONDS": (_seconds, "a number of seconds, 0 or more"),
+    "RESUME_SECONDS": _SECONDS,
     "RESUME_CHARACTERS": _COUNT,
     "WS_MAX_MESSAGE_BYTES": _BYTES,
     "WS_MESSAGES_PER_SECOND": _AT_LEAST_ONE,
@@ -228,7 +229,9 @@ _EXPECTED: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "WS_MAX_SOCKETS_PER_USER": _AT_LEAST_ONE,
     "WS_MAX_SOCKETS": _AT_LEAST_ONE,
     "WS_IDLE_SECONDS": _POSITIVE,
-    "REVISION_POLL_SECONDS": (_seconds, "a number of seconds, 0 or more"),
+    "DRAIN_NOTICE_SECONDS": _SECONDS,
+    "DRAIN_SECONDS": _SECONDS,
+    "REVISION_POLL_SECONDS": _SECONDS,
 }
 
 

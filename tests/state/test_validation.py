@@ -81,6 +81,8 @@ def test_an_unknown_setting_is_told(write_config: WriteConfig, settings: Setting
         ("VIDEO_POLL_SECONDS", -1),
         ("VIDEO_EXPIRY_HOURS", "a day"),
         ("VIDEO_RETENTION_DAYS", None),
+        ("DRAIN_NOTICE_SECONDS", -1),
+        ("DRAIN_SECONDS", float("inf")),
         ("REVISION_POLL_SECONDS", "0.5"),
         ("REVISION_POLL_SECONDS", float("inf")),
     ],
