@@ -47,10 +47,15 @@ screenshots: $(INSTALLED)
 	$(BIN)/python -m tests.browser.gallery
 
 # Takes up what changed in pyproject.toml and keeps the other versions; make lock OPTIONS=--upgrade renews them all.
+# The second is the part of it that the Dockerfile installs.
 lock: $(BIN)/uv
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--all-extras --group host --group weights --group dev --custom-compile-command 'make lock' $(OPTIONS) \
 		pyproject.toml --output-file requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--extra local --extra postgres --extra redis --extra video --extra websocket --group host --group weights \
+		--constraint requirements.lock --custom-compile-command 'make lock' \
+		pyproject.toml --output-file requirements-server.lock
 
 clean:
 	rm -rf $(VENV) .nox dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
