@@ -235,7 +235,7 @@ def _slope(at: list[float], values: list[float]) -> float:
 class Machine:
     """Folder, environment and commands of the servers."""
 
-    def __init__(self, folder: Path, upstream: Upstream) -> None:
+    def __init__(self, folder: Path, upstream: Upstream, database: str) -> None:
         self.folder = folder
         self._upstream = upstream
         (folder / "soak.yaml").write_text(CONFIG.format(port=upstream.port))
@@ -247,7 +247,7 @@ class Machine:
             "DJANGO_SETTINGS_MODULE": "soak_settings",
             "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}",
             "SECRET_KEY": generate_key(),
-            "DATABASE_URL": os.environ.get("DATABASE_URL") or f"sqlite:///{folder / 'db.sqlite3'}",
+            "DATABASE_URL": database,
             # Ahead of the rotation: every process can read both keys, the first one encrypts.
             "AI_MODELS_ENCRYPTION_KEYS": ",".join([generate_key(), *self._keys]),
             "LOG_LEVEL": "WARNING",
@@ -436,11 +436,11 @@ async def _told(socket: Any, *, after: int = 0, upto: int | None = None) -> int:
 # --- the run ---------------------------------------------------------------------------------------------------------
 
 
-async def soak(seconds: float, rate: float, folder: Path) -> dict[str, Any]:
+async def soak(seconds: float, rate: float, folder: Path, database: str) -> dict[str, Any]:
     """Run, and return what is to be kept."""
     upstream = Upstream()
     async with upstream.serving(), balancing() as balancer:
-        machine = Machine(folder, upstream)
+        machine = Machine(folder, upstream, database)
         await machine.manage("migrate", "-v0")
         await machine.manage("ai_seed")
         name = f"soak-{time.time_ns()}"
@@ -545,11 +545,29 @@ def main() -> int:
     parser.add_argument("--rate", type=float, default=5.0, help="calls a second of all clients together")
     parser.add_argument("--out", type=Path, default=Path("soak.json"))
     options = parser.parse_args()
-    with _folder() as folder:
-        report = asyncio.run(soak(options.seconds, options.rate, folder))
+    with _folder() as folder, _database(folder) as database:
+        report = asyncio.run(soak(options.seconds, options.rate, folder, database))
     options.out.write_text(json.dumps(report, indent=1))
     print(json.dumps({name: value for name, value in report.items() if name not in ("samples", "by_kind")}, indent=1))
     return bool(report["unexpected"])
+
+
+@contextlib.contextmanager
+def _database(folder: Path) -> Iterator[str]:
+    """The URL of a database of this run's own, on the server of ``DATABASE_URL``."""
+    server = os.environ.get("DATABASE_URL", "")
+    if not server.startswith("postgres"):
+        yield f"sqlite:///{folder / 'db.sqlite3'}"
+        return
+    import psycopg  # only where there is PostgreSQL
+
+    name = f"soak_{time.time_ns()}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"create database {name}")
+        try:
+            yield f"{server.rpartition('/')[0]}/{name}"
+        finally:
+            connection.execute(f"drop database {name} with (force)")
 
 
 @contextlib.contextmanager

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from django.db import connections
 
 from ai_models import config, store
 from ai_models.encryption import KeyRing, generate_key, key_id
@@ -15,6 +18,7 @@ from ai_models.models import ProviderInstance, bump_revision
 from ai_models.seeding import seed as seed_rows
 from tests.conftest import Seed
 from tests.state.conftest import MakeInstance
+from tests.state.processes import at_once
 
 SetRing = Callable[..., None]
 SECRET = "sk-canary-c0de"
@@ -51,6 +55,40 @@ def test_rotation_raises_the_revision_for_each_changed_row_and_then_rests(new_ri
     assert stored_revision() == before + 3
     assert rotate(new_ring).changed == []
     assert stored_revision() == before + 3
+
+
+@pytest.mark.django_db(transaction=True)
+def test_processes_that_rotate_at_once_change_each_row_once_while_calls_go_on(
+    make_instance: MakeInstance, set_ring: SetRing
+) -> None:
+    names = [f"number{number}" for number in range(12)]
+    for name in names:
+        make_instance(name, secrets={"apiKey": SECRET})
+    set_ring(generate_key(), *configured_keys())
+    before, over, opened = stored_revision(), threading.Event(), []
+
+    def call() -> None:
+        try:
+            while not over.is_set() or not opened:
+                found = store.current()
+                opened.extend(store.open_connection(found.instances[name]).secrets["apiKey"].reveal() for name in names)
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(2) as pool:
+        calls = [pool.submit(call) for _ in range(2)]
+        try:
+            imports = "from ai_models.keyring import key_ring, rotate"
+            told = at_once(imports, "print(*rotate(key_ring()).changed)", 4)
+        finally:
+            over.set()
+        for future in calls:
+            future.result(60)
+    store.stop_polling()
+    assert sorted(" ".join(told).split()) == sorted(names)
+    assert key_ids() == {key_ring().ids[0]}
+    assert stored_revision() == before + len(names)
+    assert set(opened) == {SECRET}
 
 
 def test_rotation_takes_the_seals_too(seed: Seed, set_ring: SetRing, db: None) -> None:

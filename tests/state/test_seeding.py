@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -26,7 +24,7 @@ from ai_models.seeding import Change, PlanChanged
 from ai_models.snapshot import CheckState, InstanceState
 from tests.conftest import Seed, WriteConfig
 from tests.state.conftest import MakeInstance
-from tests.state.test_store import environment
+from tests.state.processes import at_once
 
 pytestmark = pytest.mark.django_db
 
@@ -384,25 +382,8 @@ def test_a_plan_tells_what_is_gone_also_when_it_stays(seed: Seed) -> None:
 def run_seeds(text: str, path: Path, count: int) -> None:
     """Several processes seed at the same moment."""
     path.write_text(text)
-    code = (
-        "import sys, django; from django.conf import settings; settings.AI_MODELS.update("
-        f"CONFIG_FILES=({str(path)!r},), FAMILIES={('tests.state.vendor.Vendor',)!r});"
-        "django.setup(); from ai_models import config; from ai_models.seeding import seed;"
-        "print('ready', flush=True); sys.stdin.readline(); seed(config.current())"
-    )
-    command = [sys.executable, "-c", code]
-    started = [
-        subprocess.Popen(
-            command, env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-        for _ in range(count)
-    ]
-    for process in started:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-    with ThreadPoolExecutor(count) as pool:
-        ends = list(pool.map(lambda process: process.communicate("\n", timeout=60), started))
-    assert [process.returncode for process in started] == [0] * count, [end[1] for end in ends]
+    imports = "from ai_models import config; from ai_models.seeding import seed"
+    at_once(imports, "seed(config.current())", count, files=(str(path),))
 
 
 @pytest.mark.django_db(transaction=True)
