@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 import yaml
 from django.core.management import get_commands, load_command_class
-from packaging.specifiers import SpecifierSet
 from uvicorn.main import main as command_line
 
 from ai_models.conf import Conf
@@ -83,11 +82,9 @@ def test_the_server_of_the_image_takes_its_options() -> None:
 
 
 def test_python_is_one_that_the_package_takes() -> None:
-    wanted = re.search(r'^requires-python = "(.*)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
     version = re.search(r"^ARG PYTHON=(.*)$", DOCKERFILE, re.MULTILINE)
-    assert wanted
     assert version
-    assert f"{version[1]}.0" in SpecifierSet(wanted[1])
+    assert f'"Programming Language :: Python :: {version[1]}"' in (ROOT / "pyproject.toml").read_text()
 
 
 def test_the_image_installs_what_is_tested() -> None:
