@@ -8,7 +8,7 @@ INSTALLED := $(VENV)/.installed
 export UV_PYTHON_DOWNLOADS := never
 export UV_SYSTEM_CERTS := true
 
-.PHONY: run test matrix lint format docs messages screenshots lock clean
+.PHONY: run test matrix lint format bench docs messages screenshots lock clean
 .DELETE_ON_ERROR:
 
 run: $(INSTALLED)
@@ -27,11 +27,16 @@ lint: $(INSTALLED)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/deptry ai_models
-	$(BIN)/deptry project tests --ignore DEP002,DEP004
+	$(BIN)/deptry project tests benchmarks --ignore DEP002,DEP004
 
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+# Measures beside others, and writes docs/benchmarks.md: about a quarter of an hour. ONLY=facade,rest measures those alone and
+# writes nothing; OPTIONS="--rounds 1 --seconds 2" is quicker.
+bench: $(INSTALLED)
+	$(BIN)/python -m benchmarks --only "$(ONLY)" $(OPTIONS)
 
 # Writes what the docs derive from the code; a test tells when that is due.
 docs: $(INSTALLED)
