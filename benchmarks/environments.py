@@ -18,9 +18,10 @@ PYTHON_PEERS: Mapping[str, Sequence[str]] = {
     "tensorzero": ("tensorzero==2026.6.0", "uvloop==0.23.0"),
 }
 
+PORTKEY_PACKAGES = {"@portkey-ai/gateway": "1.15.2"}
 PORTKEY = {
     "private": True,
-    "dependencies": {"@portkey-ai/gateway": "1.15.2"},
+    "dependencies": PORTKEY_PACKAGES,
     # The one that Portkey develops with. With newer ones, which its package allows, every stream ends in a 500:
     # https://github.com/Portkey-AI/gateway/issues/1389
     "overrides": {"@hono/node-server": "1.13.5"},
@@ -38,8 +39,8 @@ def home() -> Path:
 
 def versions() -> dict[str, str]:
     """The pinned version of each peer."""
-    pinned = dict(pin.split("==") for name in ("libraries", "litellm-proxy", "tensorzero") for pin in PYTHON_PEERS[name])
-    return {**pinned, **PORTKEY["dependencies"]}  # type: ignore[dict-item]
+    pinned = dict(pin.split("==") for pins in PYTHON_PEERS.values() for pin in pins)
+    return {**pinned, **PORTKEY_PACKAGES}
 
 
 def python_of(name: str) -> str:

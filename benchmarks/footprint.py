@@ -123,7 +123,7 @@ def measure_sockets(place: Place, results: Results, connections: int) -> None:
         clients.order(do="open", again=True, sends=[frame], awaited=TOKENS[0].strip())
         with client(place) as others:
             empty = settled(process)
-            told = others.order(**opening(server, connections, handshakes, "\r\n\r\n"))
+            told = others.order(**opening(server, connections - WARM_UP_CALLS, handshakes, "\r\n\r\n"))
             idle = settled(process)
             add_share(results, Subject.WEBSOCKET, Metric.IDLE_SOCKET, idle - empty, told)
             told = others.order(do="open", again=True, sends=[frame], awaited=TOKENS[0].strip())
@@ -140,7 +140,7 @@ def measure_streams(place: Place, results: Results, subject: Subject, connection
         clients.order(**opening(server, WARM_UP_CALLS, sends, TOKENS[0].strip()))
         with client(place) as others:
             empty = settled(process)
-            told = others.order(**opening(server, connections, sends, TOKENS[0].strip()))
+            told = others.order(**opening(server, connections - WARM_UP_CALLS, sends, TOKENS[0].strip()))
             add_share(results, subject, Metric.OPEN_STREAM, settled(process) - empty, told)
 
 

@@ -18,7 +18,7 @@ TITLE_HEIGHT = 46
 ROW_HEIGHT = 24
 BAR_HEIGHT = 14
 PANEL_GAP = 22
-LEGEND_HEIGHT = 40
+LEGEND_HEIGHT = 58
 
 STYLE = """
   text { font: 12px system-ui, -apple-system, "Segoe UI", sans-serif; fill: #1f2328; }
@@ -123,7 +123,7 @@ def _legend(results: Results) -> Iterator[str]:
         yield f'<text x="{x + 18}" y="{MARGIN + 10}">{text}</text>'
         x += 40 + 7 * len(text)
     told = f"{results.machine['date'][:10]}, commit {results.machine['commit']}; medians; every scale is linear and begins at 0"
-    yield f'<text class="note" x="{WIDTH - MARGIN}" y="{MARGIN + 10}" text-anchor="end">{escape(told)}</text>'
+    yield f'<text class="note" x="{MARGIN}" y="{MARGIN + 32}">{escape(told)}</text>'
 
 
 def _panel(panel: Panel, rows: Sequence[tuple[Subject, float | None]], left: int, top: int) -> Iterator[str]:

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 
 class Subject(StrEnum):
-    """What is measured. Those in capital groups below are compared with each other."""
+    """What is measured: ways to call a server, libraries in process, and this project's server itself."""
 
     DIRECT = "direct"
     ASGI = "asgi"

@@ -23,12 +23,6 @@ KIB_PER_MB = 1024
 Roads = Mapping[Subject, Mapping[str, Request]]
 """The requests of each way to call a server, by workload."""
 
-LITELLM_CONFIG = {
-    "model_list": [{"model_name": MODEL, "litellm_params": {"model": f"openai/{MODEL}", "api_key": KEY}}],
-    "general_settings": {"master_key": KEY},
-    "litellm_settings": {"num_retries": 0, "telemetry": False},
-}
-
 
 @dataclass(frozen=True, slots=True)
 class Server:
@@ -104,9 +98,13 @@ def litellm_proxy(place: Place) -> Server:
     python = environments.python_of("litellm-proxy")
     port = free_port()
     config = place.folder / "litellm.json"
-    model = LITELLM_CONFIG["model_list"][0]  # type: ignore[index]
-    parameters = {**model["litellm_params"], "api_base": place.upstream}
-    config.write_text(json.dumps({**LITELLM_CONFIG, "model_list": [{**model, "litellm_params": parameters}]}))
+    parameters = {"model": f"openai/{MODEL}", "api_key": KEY, "api_base": place.upstream}
+    told = {
+        "model_list": [{"model_name": MODEL, "litellm_params": parameters}],
+        "general_settings": {"master_key": KEY},
+        "litellm_settings": {"num_retries": 0, "telemetry": False},
+    }
+    config.write_text(json.dumps(told))
     command = [str(Path(python).with_name("litellm")), "--config", str(config), "--host", "127.0.0.1", "--port", str(port)]
     production = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_MODE": "PRODUCTION", "LITELLM_LOG": "ERROR"}
     process = Process(

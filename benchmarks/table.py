@@ -70,6 +70,7 @@ def _lines(results: Results) -> Iterator[str]:
     machine, settings = results.machine, results.settings
     yield f"Measured on {machine['date'][:10]} at commit `{machine['commit']}`, medians of {settings['rounds']} rounds."
     yield f"{machine['cpu']}, {machine['cores']} cores, Linux {machine['kernel']}, Python {machine['python']};"
+    yield f"{', '.join(f'{name} {version}' for name, version in settings['versions'].items())};"
     yield f"{machine['pinning']}. Load of the machine before the run: {machine['load_before']}."
     yield ""
     yield "Servers, calls over the network:"

@@ -29,7 +29,7 @@ BAR = "{http://www.w3.org/2000/svg}rect"
 @pytest.fixture
 def results() -> Results:
     """Two gateways, one of which failed in a round."""
-    made = Results(machine=dict(MACHINE), settings={"rounds": 3, "seconds": 4})
+    made = Results(machine=dict(MACHINE), settings={"rounds": 3, "seconds": 4, "versions": {"openai": "3"}})
     for value in (900.0, 100.0, 1000.0):
         made.add(Subject.FACADE, Metric.PLAIN, value, answers=4000)
     made.add(Subject.LITELLM_PROXY, Metric.PLAIN, 30.0, answers=120)
