@@ -16,7 +16,7 @@ REDIS_URL = os.environ.get("REDIS_URL", "redis://127.0.0.1:6379")
 
 # What speaks to providers has nothing to do with Django or where it stores, and neither have other runtimes and the clients in
 # JavaScript.
-NOT_OF_DJANGO = ("browser", "config", "families", "integrations", "javascript", "transports", "upstreams")
+NOT_OF_DJANGO = ("benchmarks", "browser", "config", "families", "integrations", "javascript", "transports", "upstreams")
 ELSEWHERE = tuple(f"--ignore=tests/{folder}" for folder in NOT_OF_DJANGO)
 PARALLEL = ("--numprocesses", "auto", "--dist", "worksteal")
 
