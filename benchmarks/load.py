@@ -15,7 +15,7 @@ from benchmarks.machine import Cores
 from benchmarks.workloads import Request
 
 SCRIPT = Path(__file__).with_name("load.lua")
-TIMEOUT_SECONDS = 10
+TIMEOUT_SECONDS = 30
 INSTALL_SECONDS = 300
 
 _RESULT = re.compile(r"^RESULT (\{.*\})$", re.MULTILINE)
@@ -88,7 +88,7 @@ def run(wrk: str, cores: Cores, request: Request, *, seconds: float, connections
         env=environment,
         capture_output=True,
         text=True,
-        timeout=seconds + 6 * TIMEOUT_SECONDS,
+        timeout=seconds + 2 * TIMEOUT_SECONDS,
         check=False,
     )
     return parse(done.stdout + done.stderr)

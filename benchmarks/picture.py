@@ -123,6 +123,8 @@ def _legend(results: Results) -> Iterator[str]:
         yield f'<text x="{x + 18}" y="{MARGIN + 10}">{text}</text>'
         x += 40 + 7 * len(text)
     told = f"{results.machine['date'][:10]}, commit {results.machine['commit']}; medians; every scale is linear and begins at 0"
+    if results.disturbed:
+        told += "; provisional: the machine was busy with something else"
     yield f'<text class="note" x="{MARGIN}" y="{MARGIN + 32}">{escape(told)}</text>'
 
 

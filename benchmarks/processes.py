@@ -25,6 +25,9 @@ STOP_SECONDS = 10
 START_SECONDS = 120
 ANSWER_SECONDS = 30
 LOOK_SECONDS = 0.005
+REST_SECONDS = 10
+REST_LOOK_SECONDS = 0.25
+REST_SHARE = 0.1
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -123,6 +126,14 @@ class Process:
                 said = "an answer that is not the upstream's"
             time.sleep(LOOK_SECONDS)
         raise Unavailable(f"it did not answer within {START_SECONDS} s: {said}")
+
+    def rest(self) -> None:
+        """Wait until it is done with what its clients no longer wait for."""
+        deadline = time.monotonic() + REST_SECONDS
+        before, now = -1.0, self.cpu_seconds()
+        while now - before > REST_SHARE * REST_LOOK_SECONDS and time.monotonic() < deadline:
+            time.sleep(REST_LOOK_SECONDS)
+            before, now = now, self.cpu_seconds()
 
     def sleep(self) -> None:
         """Take no processor time until ``wake``, so that others can be measured beside it."""

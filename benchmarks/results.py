@@ -8,6 +8,8 @@ from enum import StrEnum
 from statistics import median
 from typing import Any, Self
 
+QUIET_LOAD = 0.5
+
 
 class Subject(StrEnum):
     """What is measured: ways to call a server, libraries in process, and this project's server itself."""
@@ -113,6 +115,11 @@ class Results:
     settings: dict[str, Any] = field(default_factory=dict)
     series: dict[str, dict[str, Series]] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether the machine was busy with something else before the run."""
+        return bool(self.machine["load_before"] > QUIET_LOAD)
 
     def add(self, subject: Subject, metric: Metric, value: float | None, *, answers: int = 0, bad: int = 0) -> None:
         """Note what a round gave; ``None`` when it gave nothing but bad answers."""

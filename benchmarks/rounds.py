@@ -157,6 +157,8 @@ class Rounds:
 
     def _measured(self, wrk: str, server: Server, request: Request, least: float = 0) -> tuple[load.Load, float | None]:
         """A load, and the processor time that the server took for an answer, in microseconds."""
+        if server.process is not None:
+            server.process.rest()
         before = server.process.cpu_seconds() if server.process is not None else 0.0
         done = load.run(wrk, self.place.cores, request, seconds=max(self.seconds, least))
         if server.process is None or not done.answers:
@@ -168,6 +170,7 @@ class Rounds:
         assert server.process is not None  # noqa: S101
         command = self.place.cores.load([sys.executable, "-m", "benchmarks.sockets"])
         with Process(command, log=self.place.folder / "sockets.log", talks=True) as client:
+            server.process.rest()
             before = server.process.cpu_seconds()
             told = client.order(
                 do="load",

@@ -72,6 +72,9 @@ def _lines(results: Results) -> Iterator[str]:
     yield f"{machine['cpu']}, {machine['cores']} cores, Linux {machine['kernel']}, Python {machine['python']};"
     yield f"{', '.join(f'{name} {version}' for name, version in settings['versions'].items())};"
     yield f"{machine['pinning']}. Load of the machine before the run: {machine['load_before']}."
+    if results.disturbed:
+        yield ""
+        yield "**The machine was busy with something else: these numbers are provisional, and absolute ones mean nothing.**"
     yield ""
     yield "Servers, calls over the network:"
     yield ""

@@ -46,6 +46,13 @@ def test_the_median_of_the_rounds_counts(results: Results) -> None:
     assert results.ratio(Subject.FACADE, Subject.DIRECT, Metric.PLAIN) is None
 
 
+def test_a_busy_machine_is_told(results: Results) -> None:
+    assert "provisional" not in table.markdown(results) + picture.svg(results)
+    results.machine["load_before"] = 3.0
+    assert "these numbers are provisional" in table.markdown(results)
+    assert "provisional: the machine was busy" in picture.svg(results)
+
+
 def test_one_bad_answer_spoils_a_number(results: Results) -> None:
     assert results.median(Subject.PORTKEY, Metric.PLAIN) is None
     told = table.markdown(results)
