@@ -145,7 +145,7 @@ class Results:
 
     def dump(self) -> str:
         """As JSON."""
-        return json.dumps(asdict(self), indent=1, sort_keys=True) + "\n"
+        return json.dumps(asdict(self), indent=1) + "\n"
 
     @classmethod
     def load(cls, text: str) -> Self:

@@ -29,7 +29,7 @@ BAR = "{http://www.w3.org/2000/svg}rect"
 @pytest.fixture
 def results() -> Results:
     """Two gateways, one of which failed in a round."""
-    made = Results(machine=dict(MACHINE), settings={"rounds": 3, "seconds": 4, "versions": {"openai": "3"}})
+    made = Results(machine=dict(MACHINE), settings={"rounds": 3, "seconds": 4, "versions": {"openai": "3", "litellm": "1"}})
     for value in (900.0, 100.0, 1000.0):
         made.add(Subject.FACADE, Metric.PLAIN, value, answers=4000)
     made.add(Subject.LITELLM_PROXY, Metric.PLAIN, 30.0, answers=120)
@@ -63,6 +63,7 @@ def test_one_bad_answer_spoils_a_number(results: Results) -> None:
 
 def test_results_come_back_from_their_file(results: Results) -> None:
     assert Results.load(results.dump()) == results
+    assert table.markdown(Results.load(results.dump())) == table.markdown(results)
 
 
 def test_tables_have_what_was_measured_and_nothing_else(results: Results) -> None:
