@@ -19,7 +19,7 @@ from django.db import close_old_connections
 from django.utils.http import parse_header_parameters
 
 from ai_models import draining, events, service, urls, validation, workers
-from ai_models.api import requestid, sse
+from ai_models.api import direct, requestid, sse
 from ai_models.api.errors import RequestTimeout, retry_headers
 from ai_models.conf import conf
 from ai_models.encoding import dumps, encode
@@ -57,12 +57,13 @@ def serve(app: Application, *, prefix: str = "/api/ai/", body_seconds: float = B
     """
     stop_if_misconfigured()
     urls.load()
+    road = direct.around(app)
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await _lifespan(receive, send)
         elif scope["type"] == "http" and _path(scope).startswith(prefix):
-            await _limited(app, scope, receive, send, body_seconds, tell_of(scope))
+            await _limited(road, scope, receive, send, body_seconds, tell_of(scope))
         else:
             await app(scope, receive, send)
 

@@ -62,6 +62,9 @@ class Conf:
         WS_MAX_SOCKETS_PER_USER: sockets that one user has open at once in one process.
         WS_MAX_SOCKETS: sockets that are open at once in one process.
         WS_IDLE_SECONDS: a socket without a stream is closed when its client sends nothing for so long.
+        DIRECT: ``auto`` lets requests go to their view without Django's request cycle where the host has nothing in it that would be
+            left out; ``True`` does so in any case, ``False`` never.
+        AUTH_CACHE_SECONDS: for so long, at most 1, it is remembered who a request's headers authenticate; 0 switches it off.
         DRAIN_NOTICE_SECONDS: for so long after a stop signal ``/readyz`` says 503 and everything is still served, so that a
             proxy notices; left out where nobody asks for readiness.
         DRAIN_SECONDS: for so long after that, requests and streams may come to their end.
@@ -108,6 +111,8 @@ class Conf:
     WS_MAX_SOCKETS_PER_USER: int = 256
     WS_MAX_SOCKETS: int = 10_000
     WS_IDLE_SECONDS: float = 300.0
+    DIRECT: Literal["auto"] | bool = "auto"
+    AUTH_CACHE_SECONDS: float = 1.0
     DRAIN_NOTICE_SECONDS: float = 5.0
     DRAIN_SECONDS: float = 20.0
     OPENTELEMETRY: bool = True

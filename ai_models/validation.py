@@ -229,6 +229,8 @@ _EXPECTED: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "WS_MAX_SOCKETS_PER_USER": _AT_LEAST_ONE,
     "WS_MAX_SOCKETS": _AT_LEAST_ONE,
     "WS_IDLE_SECONDS": _POSITIVE,
+    "DIRECT": (lambda value: value == "auto" or isinstance(value, bool), '"auto", True or False'),
+    "AUTH_CACHE_SECONDS": (lambda value: _seconds(value) and value <= 1, "a number of seconds, from 0 to 1"),
     "DRAIN_NOTICE_SECONDS": _SECONDS,
     "DRAIN_SECONDS": _SECONDS,
     "REVISION_POLL_SECONDS": _SECONDS,

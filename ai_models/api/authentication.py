@@ -8,13 +8,10 @@ on purpose.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Coroutine, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
-from asgiref.sync import sync_to_async
 from django.apps import apps
 from django.conf import settings
 from django.contrib.auth.middleware import AuthenticationMiddleware
@@ -22,23 +19,20 @@ from django.contrib.sessions.middleware import SessionMiddleware
 from django.core.exceptions import DisallowedHost
 from django.core.handlers.asgi import ASGIRequest
 from django.db import close_old_connections
-from django.http import HttpRequest, HttpResponse
 from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated
 from rest_framework.request import Request
 
 from ai_models import directory, tickets
 from ai_models.api import errors
+from ai_models.api.directrequest import unused
+from ai_models.api.identities import in_thread
 from ai_models.api.views import View
 from ai_models.capabilities import Capability
 from ai_models.exceptions import PermissionDenied, Unauthenticated
 from ai_models.tickets import Headers
 
 _SESSIONS = "django.contrib.sessions.middleware.SessionMiddleware"
-_LOOKUPS_AT_ONCE = 8
 _UNKNOWN = "Authentication is needed: a valid token in Authorization, a session cookie, or a ticket."
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 TICKET_PREFIX = "ticket."
 """Begins the subprotocol that carries a ticket."""
@@ -90,7 +84,7 @@ async def confirm(proof: Mapping[str, Any]) -> Identity:
         Unauthenticated: nobody, or nobody any more.
         NotReady: the database does not answer.
     """
-    return Identity(await _in_thread(_authenticate)(proof), proof)
+    return Identity(await in_thread(_authenticate)(proof), proof)
 
 
 async def admit(identity: Identity) -> None:
@@ -100,7 +94,7 @@ async def admit(identity: Identity) -> None:
         RateLimitExceeded: it is one too many.
     """
     if View.throttle_classes:
-        await _in_thread(_throttle)(identity)
+        await in_thread(_throttle)(identity)
 
 
 async def _require_same_user(identity: Identity, scope: Mapping[str, Any]) -> None:
@@ -111,16 +105,6 @@ async def _require_same_user(identity: Identity, scope: Mapping[str, Any]) -> No
         return
     if directory.owner_of(sender.user) != directory.owner_of(identity.user):
         raise Unauthenticated("The ticket is another user's.")
-
-
-def _in_thread(function: Callable[P, T]) -> Callable[P, Coroutine[Any, Any, T]]:
-    """Lookups have threads of their own: one that takes long is no concern of other sockets."""
-    return sync_to_async(function, thread_sensitive=False, executor=_threads())
-
-
-@cache
-def _threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(_LOOKUPS_AT_ONCE, thread_name_prefix="ai_models-lookup")
 
 
 def _authenticate(proof: Mapping[str, Any]) -> Any:
@@ -158,8 +142,8 @@ def _request(proof: Mapping[str, Any]) -> Request:
     """The handshake as the REST framework sees a request."""
     request = _django_request(proof)
     if _SESSIONS in settings.MIDDLEWARE or apps.is_installed("django.contrib.sessions"):
-        SessionMiddleware(_unused).process_request(request)
-        AuthenticationMiddleware(_unused).process_request(request)
+        SessionMiddleware(unused).process_request(request)
+        AuthenticationMiddleware(unused).process_request(request)
     return Request(request, authenticators=View().get_authenticators())
 
 
@@ -190,8 +174,3 @@ def _trusted_origins(scope: Mapping[str, Any]) -> set[str]:
 
 def _encoded(headers: Headers) -> list[tuple[bytes, bytes]]:
     return [(name.lower().encode("latin-1"), value.encode("latin-1", "replace")) for name, value in headers]
-
-
-def _unused(request: HttpRequest) -> HttpResponse:
-    """Middleware wants what comes next; here nothing does."""
-    raise NotImplementedError

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Mapping
+from types import MappingProxyType
 
 from django.http import StreamingHttpResponse
 
@@ -20,10 +21,10 @@ DONE = b"data: [DONE]\n\n"
 
 KEEP_ALIVE = b": keep-alive\n\n"
 
-UNBUFFERED = {"cache-control": "no-cache", "x-accel-buffering": "no"}
+_UNBUFFERED = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 """Headers that have proxies pass on each event as it comes."""
 
-_HEADERS = {"x-vercel-ai-ui-message-stream": "v1", **UNBUFFERED}
+_PROTOCOL = {"x-vercel-ai-ui-message-stream": "v1"}
 
 
 def encode(stream_id: str, entry: Entry) -> bytes:
@@ -31,7 +32,7 @@ def encode(stream_id: str, entry: Entry) -> bytes:
     return f"data: {entry.body}\nid: {stream_id}:{entry.seq}\n\n".encode()
 
 
-async def respond(stream: ResumableStream) -> StreamingHttpResponse:
+async def respond(stream: ResumableStream) -> EventStream:
     """Wait for the first event of a new stream, then answer 200 and send the rest as it comes.
 
     Raises:
@@ -48,7 +49,7 @@ async def respond(stream: ResumableStream) -> StreamingHttpResponse:
     return _response(stream, reader, first)
 
 
-async def resume(stream: Resumable, after: int) -> StreamingHttpResponse:
+async def resume(stream: Resumable, after: int) -> EventStream:
     """Answer 200 and send the events after number ``after``.
 
     Raises:
@@ -57,9 +58,24 @@ async def resume(stream: Resumable, after: int) -> StreamingHttpResponse:
     return _response(stream, stream.read(after), None)
 
 
-def _response(stream: Resumable, reader: Reader, first: Entry | None) -> StreamingHttpResponse:
-    body = _Body(stream.id, reader, first)
-    return StreamingHttpResponse(body, content_type="text/event-stream", headers=_HEADERS)
+class EventStream(StreamingHttpResponse):
+    """A response that is server-sent events.
+
+    Args:
+        body: yields their bytes.
+        headers: beside those that every such response has.
+
+    Attributes:
+        body: as it was given.
+    """
+
+    def __init__(self, body: AsyncIterable[bytes], headers: Mapping[str, str] = MappingProxyType({})) -> None:
+        super().__init__(body, content_type="text/event-stream", headers={**_UNBUFFERED, **headers})
+        self.body = body
+
+
+def _response(stream: Resumable, reader: Reader, first: Entry | None) -> EventStream:
+    return EventStream(_Body(stream.id, reader, first), _PROTOCOL)
 
 
 class _Body:

@@ -7,11 +7,10 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 
-from django.http import StreamingHttpResponse
-
 from ai_models import events, resumption
 from ai_models.api import sse
 from ai_models.api.errors import RequestTimeout
+from ai_models.api.sse import EventStream
 from ai_models.events import Event
 from ai_models.exceptions import AIModelsError, Internal
 from ai_models.resumption import Source
@@ -19,7 +18,7 @@ from ai_models.resumption import Source
 logger = logging.getLogger(__name__)
 
 
-async def respond(stream: Source, encode: Callable[[Event], str]) -> StreamingHttpResponse:
+async def respond(stream: Source, encode: Callable[[Event], str]) -> EventStream:
     """Wait for what is to be told first, then answer 200 and send the rest as it comes.
 
     Args:
@@ -35,7 +34,7 @@ async def respond(stream: Source, encode: Callable[[Event], str]) -> StreamingHt
     except BaseException:
         body.leave()
         raise
-    return StreamingHttpResponse(body, content_type="text/event-stream", headers=sse.UNBUFFERED)
+    return EventStream(body)
 
 
 class Body:
@@ -69,7 +68,7 @@ class Body:
         if self._failure is not None:
             raise self._failure
 
-    async def __aiter__(self) -> AsyncIterator[str]:
+    async def __aiter__(self) -> AsyncIterator[bytes]:
         try:
             while True:
                 if self._waiting:
@@ -77,7 +76,7 @@ class Body:
                 elif self._over:
                     return
                 elif not await self._comes():
-                    yield sse.KEEP_ALIVE.decode()
+                    yield sse.KEEP_ALIVE
         finally:
             self.leave()
 
@@ -92,8 +91,8 @@ class Body:
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self.leave)
 
-    def _take(self) -> str:
-        lines = "".join(self._waiting)
+    def _take(self) -> bytes:
+        lines = "".join(self._waiting).encode()
         self._waiting.clear()
         self._size = 0
         self._news.clear()

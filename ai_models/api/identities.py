@@ -1,0 +1,160 @@
+"""Who the headers of a request authenticate, remembered for at most a second.
+
+Only what was found is remembered, and its age counts from before it was looked up: a token that is revoked, a user who is
+deactivated or a permission that is withdrawn holds everywhere as soon as ``AI_MODELS["AUTH_CACHE_SECONDS"]`` have passed. Failures
+are looked up anew each time. Permissions are cached on the user, and end with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Coroutine, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import Any, NamedTuple, ParamSpec, TypeVar
+from weakref import WeakKeyDictionary
+
+from asgiref.sync import sync_to_async
+
+from ai_models.conf import conf
+
+REMEMBERED = 4096
+"""So many are remembered at once; those that were not asked for the longest go first."""
+
+_LOOKUPS_AT_ONCE = 8
+
+_DIFFERENT_EACH_TIME = frozenset(
+    {
+        b"content-length",
+        b"x-request-id",
+        b"traceparent",
+        b"tracestate",
+        b"baggage",
+        b"sentry-trace",
+        b"idempotency-key",
+        b"x-stainless-retry-count",
+    }
+)
+"""Headers that say nothing about the sender, and would make each request another one."""
+
+_SECRET = os.urandom(32)
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Known(NamedTuple):
+    """What an authenticator found.
+
+    Attributes:
+        user: with its permissions looked up.
+        auth: the REST framework's ``request.auth``.
+        authenticator: the one that found it.
+        lasting: whether another request with the same headers would be answered in the same way. It is not when nobody was found,
+            or when the body was looked at.
+    """
+
+    user: Any
+    auth: Any
+    authenticator: Any
+    lasting: bool
+
+
+LookUp = Callable[[], Known]
+
+
+class _Lookup(NamedTuple):
+    began: float
+    task: asyncio.Task[Known]
+
+
+def in_thread(function: Callable[P, T]) -> Callable[P, Coroutine[Any, Any, T]]:
+    """Lookups have threads of their own: one that takes long is no concern of other requests and sockets."""
+    return sync_to_async(function, thread_sensitive=False, executor=_threads())
+
+
+@cache
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(_LOOKUPS_AT_ONCE, thread_name_prefix="ai_models-lookup")
+
+
+class Identities:
+    """What was found in one event loop. Requests that ask for the same at the same time wait for one lookup."""
+
+    def __init__(self) -> None:
+        self._lookups: OrderedDict[bytes, _Lookup] = OrderedDict()
+
+    async def find(self, scope: Mapping[str, Any], look_up: LookUp) -> Known:
+        """Who sends this.
+
+        Args:
+            scope: of the request.
+            look_up: asks the host's authenticators; called in a thread.
+
+        Raises:
+            Exception: whatever ``look_up`` raises.
+        """
+        seconds = conf().AUTH_CACHE_SECONDS
+        if not seconds:
+            return await in_thread(look_up)()
+        now = time.monotonic()
+        key = _key(scope)
+        lookup = self._lookups.get(key)
+        joined = lookup is not None and now - lookup.began < seconds
+        if lookup is None or not joined:
+            lookup = self._begin(key, now, look_up)
+        else:
+            self._lookups.move_to_end(key)
+            if lookup.task.done():
+                return lookup.task.result()
+        # Others may wait for it when this client has left.
+        known = await asyncio.shield(lookup.task)
+        return await in_thread(look_up)() if joined and not known.lasting else known
+
+    def _begin(self, key: bytes, now: float, look_up: LookUp) -> _Lookup:
+        lookup = _Lookup(now, asyncio.get_running_loop().create_task(in_thread(look_up)()))
+
+        def ended(task: asyncio.Task[Known]) -> None:
+            if (task.cancelled() or task.exception() or not task.result().lasting) and self._lookups.get(key) is lookup:
+                del self._lookups[key]
+
+        lookup.task.add_done_callback(ended)
+        self._lookups[key] = lookup
+        self._lookups.move_to_end(key)
+        if len(self._lookups) > REMEMBERED:
+            self._lookups.popitem(last=False)
+        return lookup
+
+
+_of_loops: WeakKeyDictionary[asyncio.AbstractEventLoop, Identities] = WeakKeyDictionary()
+
+
+def here() -> Identities:
+    """Those of the running event loop."""
+    loop = asyncio.get_running_loop()
+    if (found := _of_loops.get(loop)) is None:
+        found = _of_loops[loop] = Identities()
+    return found
+
+
+def _key(scope: Mapping[str, Any]) -> bytes:
+    """Stands for everything that an authenticator may look at, the body apart. What was sent cannot be read from it."""
+    client = scope.get("client")
+    parts = [
+        scope["type"].encode(),
+        scope.get("method", "").encode(),
+        scope.get("scheme", "").encode(),
+        scope.get("root_path", "").encode(),
+        scope["path"].encode("utf-8", "surrogateescape"),
+        scope.get("query_string", b""),
+        str(client[0]).encode() if client else b"",
+    ]
+    for name, value in scope["headers"]:
+        if name not in _DIFFERENT_EACH_TIME:
+            parts += (name, value)
+    told = b"".join([b"%d:%b" % (len(part), part) for part in parts])
+    return hashlib.blake2b(told, digest_size=32, key=_SECRET).digest()
