@@ -62,8 +62,8 @@ class Conf:
         WS_MAX_SOCKETS_PER_USER: sockets that one user has open at once in one process.
         WS_MAX_SOCKETS: sockets that are open at once in one process.
         WS_IDLE_SECONDS: a socket without a stream is closed when its client sends nothing for so long.
-        DIRECT: ``auto`` lets requests go to their view without Django's request cycle where the host has nothing in it that would be
-            left out; ``True`` does so in any case, ``False`` never.
+        DIRECT: ``auto`` lets requests go to their view without Django's request cycle where the host has nothing in it that
+            would be left out; ``True`` does so in any case, ``False`` never.
         AUTH_CACHE_SECONDS: for so long, at most 1, it is remembered who a request's headers authenticate; 0 switches it off.
         DRAIN_NOTICE_SECONDS: for so long after a stop signal ``/readyz`` says 503 and everything is still served, so that a
             proxy notices; left out where nobody asks for readiness.

@@ -92,6 +92,9 @@ class Reader(Protocol):
         A call that is cancelled loses nothing.
         """
 
+    def ready(self) -> list[Entry]:
+        """The next entries that are there already, at most :data:`WINDOW`, without waiting for any."""
+
     def leave(self) -> None:
         """Stop reading. Does nothing the second time."""
 
@@ -315,6 +318,11 @@ class LocalReader:
                 break
             await stream.news()
         return None
+
+    def ready(self) -> list[Entry]:
+        """See :class:`Reader`."""
+        there = 0 if self.cut else len(self._stream.log) - self.position
+        return [self._take() for _ in range(min(there, WINDOW))]
 
     def leave(self) -> None:
         """See :class:`Reader`."""

@@ -13,7 +13,7 @@ from ai_models.cache import SharedCache, shared_cache
 from ai_models.conf import conf
 from ai_models.encoding import encode
 from ai_models.exceptions import Internal, NotReady
-from ai_models.resumption import Entry, ended_with
+from ai_models.resumption import WINDOW, Entry, ended_with
 from ai_models.shared_log import (
     ENDED,
     OPEN,
@@ -126,17 +126,22 @@ class SharedReader:
                 if time.monotonic() - self._heard > shared_log.ALIVE_SECONDS:
                     raise
                 await asyncio.sleep(_POLL_SECONDS)
-        if self._over:
-            return None
+        return None if self._over else self._take()
+
+    def ready(self) -> list[Entry]:
+        """See :class:`~ai_models.resumption.Reader`."""
+        return [self._take() for _ in range(min(len(self._read), WINDOW))]
+
+    def leave(self) -> None:
+        """See :class:`~ai_models.resumption.Reader`."""
+        self._left = True
+
+    def _take(self) -> Entry:
         entry = self._read.popleft()
         self._position, self._over = entry.seq, entry.last
         if entry.last:
             self.leave()
         return entry
-
-    def leave(self) -> None:
-        """See :class:`~ai_models.resumption.Reader`."""
-        self._left = True
 
     async def _look(self) -> None:
         # The head is read first: whatever it tells is there.

@@ -2,16 +2,17 @@
 
 Django hands each request from thread to thread: for every middleware, for its signals, for the end of the response. That costs
 several times what the call itself does. The direct road takes ``POST`` requests with a JSON body that are authenticated by a
-header, and calls the same view with the same request. What Django's own middleware does for such a request, its own code does here
-too. Everything else goes to the host's application, and so does every request when the host has something around its views
-that would be left out (:func:`obstacles`).
+header, and calls the same view with the same request. What Django's own middleware does for such a request, its own code does
+here too. Everything else goes to the host's application, and so does every request when the host has something around its
+views that would be left out (:func:`obstacles`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import aclosing
 from typing import Any, cast
 from weakref import ReferenceType
@@ -25,6 +26,7 @@ from django.db import close_old_connections
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import Resolver404, resolve, set_script_prefix
+from django.utils.cache import patch_vary_headers
 from django.utils.log import log_response
 from django.utils.module_loading import import_string
 
@@ -57,11 +59,13 @@ _IDLE = (
 """Middleware of Django that does nothing for a POST without a cookie to a view that is exempt from it. What authenticators may
 want of it, they are given when they are asked."""
 
+logger = logging.getLogger(__name__)
+
 _JSON = b"application/json"
 
 
 def obstacles(app: Application) -> Iterator[str]:
-    """Why requests have to go through the host's application: what it does around its views that the direct road would not do."""
+    """Why requests have to go through the host's application: what it does around its views that would be left out."""
     for path in settings.MIDDLEWARE:
         if path not in _CALLED and path not in _IDLE:
             yield f"MIDDLEWARE has {path}"
@@ -76,9 +80,10 @@ def obstacles(app: Application) -> Iterator[str]:
 def around(app: Application) -> Application:
     """The application with the direct road in front of it, where the settings and the application let it be."""
     wanted = conf().DIRECT
-    if wanted is True or (wanted == "auto" and not any(obstacles(app))):
-        return Direct(app)
-    return app
+    if wanted == "auto" and (found := sorted(set(obstacles(app)))):
+        logger.info("Requests take Django's whole cycle (%s)", "; ".join(found))
+        return app
+    return Direct(app) if wanted else app
 
 
 class Direct:
@@ -143,6 +148,8 @@ class Direct:
         response: Any = await view(request)
         if hasattr(response, "render"):
             response.render()
+        if request.is_session_read:
+            patch_vary_headers(response, ("Cookie",))
         for process in self._after:
             response = process(request, response)
         if response.status_code >= 400:
@@ -158,7 +165,7 @@ class Direct:
 
 
 async def _stream(response: EventStream, start: dict[str, Any], send: Send) -> None:
-    async with aclosing(aiter(response.body)) as pieces:
+    async with aclosing(cast("AsyncGenerator[bytes]", aiter(response.body))) as pieces:
         await send(start)
         async for piece in pieces:
             await send({"type": "http.response.body", "body": piece, "more_body": True})

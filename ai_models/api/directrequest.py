@@ -22,24 +22,34 @@ class DirectRequest(ASGIRequest):
 
     Attributes:
         identities: remember who the headers authenticate.
+        is_empty: whether it has no body.
     """
+
+    _read_started: bool
 
     def __init__(self, scope: Mapping[str, Any], identities: Identities) -> None:
         super().__init__(scope, BytesIO())
         self.identities = identities
+        self.is_empty = True
 
     def arrived(self, body: bytes) -> None:
         """The body is complete."""
         self._stream = BytesIO(body)
+        self.is_empty = not body
 
     @property
     def is_read(self) -> bool:
         """Whether the body was looked at."""
         return self._read_started
 
+    @property
+    def is_session_read(self) -> bool:
+        """Whether an authenticator looked for a session."""
+        session = getattr(self, "session", None)
+        return session is not None and session.accessed
+
     def prepare(self) -> None:
-        """Give the request what the host's authenticators may ask it for: a session and its user. It has no cookie, so that both
-        are empty."""
+        """Give the request what the host's authenticators may ask it for: a session and its user, both of nobody."""
         for path, middleware in _USERS.items():
             if path in settings.MIDDLEWARE:
                 middleware(unused).process_request(self)

@@ -1,8 +1,8 @@
 """Who the headers of a request authenticate, remembered for at most a second.
 
 Only what was found is remembered, and its age counts from before it was looked up: a token that is revoked, a user who is
-deactivated or a permission that is withdrawn holds everywhere as soon as ``AI_MODELS["AUTH_CACHE_SECONDS"]`` have passed. Failures
-are looked up anew each time. Permissions are cached on the user, and end with it.
+deactivated or a permission that is withdrawn holds everywhere as soon as ``AI_MODELS["AUTH_CACHE_SECONDS"]`` have passed.
+Failures are looked up anew each time. Permissions are cached on the user, and end with it.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-import time
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from time import monotonic
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -54,8 +54,8 @@ class Known(NamedTuple):
         user: with its permissions looked up.
         auth: the REST framework's ``request.auth``.
         authenticator: the one that found it.
-        lasting: whether another request with the same headers would be answered in the same way. It is not when nobody was found,
-            or when the body was looked at.
+        lasting: whether another request with the same headers would be answered in the same way. It is not when nobody was
+            found, or when the body was looked at.
     """
 
     user: Any
@@ -101,7 +101,7 @@ class Identities:
         seconds = conf().AUTH_CACHE_SECONDS
         if not seconds:
             return await in_thread(look_up)()
-        now = time.monotonic()
+        now = monotonic()
         key = _key(scope)
         lookup = self._lookups.get(key)
         joined = lookup is not None and now - lookup.began < seconds

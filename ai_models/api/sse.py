@@ -91,13 +91,18 @@ class _Body:
         # What ends without its last event is known to be incomplete.
         try:
             entry = self._first
-            if entry is not None:
-                yield encode(self._id, entry)
-            while entry is None or not entry.last:
+            while True:
+                if entry is not None:
+                    # What has come already is sent in one piece.
+                    entries = [entry, *self._reader.ready()]
+                    yield b"".join([encode(self._id, each) for each in entries])
+                    if entries[-1].last:
+                        break
                 try:
                     async with asyncio.timeout(KEEP_ALIVE_SECONDS):
                         entry = await self._reader.next()
                 except TimeoutError:
+                    entry = None
                     yield KEEP_ALIVE
                     continue
                 except AIModelsError as error:
@@ -105,7 +110,6 @@ class _Body:
                     return
                 if entry is None:  # cut off
                     return
-                yield encode(self._id, entry)
             yield DONE
         finally:
             self._reader.leave()

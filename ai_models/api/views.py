@@ -29,7 +29,7 @@ from ai_models.api.directrequest import DirectRequest
 from ai_models.api.identities import Known, in_thread
 from ai_models.api.operation import Call, Operation
 from ai_models.api.operations import ModelList, ProviderList
-from ai_models.api.parsers import StrictJSONParser
+from ai_models.api.parsers import StrictJSONParser, parse_object
 from ai_models.capabilities import Capability
 from ai_models.exceptions import InvalidRequest
 from ai_models.serialization import to_json, validate
@@ -69,6 +69,14 @@ class BodyRequest(AsyncRequest):
         if self._stream is None and not meta.get("CONTENT_LENGTH") and meta.get("CONTENT_TYPE"):
             self._stream = self._request
 
+    def _load_data_and_files(self) -> None:
+        if not isinstance(self._request, DirectRequest) or self._request.is_empty:
+            super()._load_data_and_files()
+            return
+        # The direct road takes JSON alone.
+        self._files: MultiValueDict[str, Any] = MultiValueDict()
+        self._data = self._full_data = parse_object(self._request.read())
+
     def is_sent_by(self, known: Known) -> None:
         """The sender is known without asking."""
         self.user, self.auth, self._authenticator = known.user, known.auth, known.authenticator
@@ -87,6 +95,7 @@ class View(APIView):
     """
 
     operation: Operation | None = None
+    request: Request
     permission_classes: tuple[type[BasePermission], ...] = (IsAuthenticated,)
     parser_classes: tuple[type[BaseParser], ...] = (StrictJSONParser,)
     renderer_classes = (JSONRenderer,)
@@ -103,20 +112,23 @@ class View(APIView):
             view = transaction.non_atomic_requests(alias)(view)
         return cast(Callable[..., HttpResponseBase], view)
 
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        return self.async_dispatch(request, *args, **kwargs)
+
     async def async_dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         requestid.bind(request.META.get(_REQUEST_ID))
         if not isinstance(request, DirectRequest):
             return cast(HttpResponseBase, await super().async_dispatch(request, *args, **kwargs))
         self.args, self.kwargs = args, kwargs
-        self.request = self.initialize_request(request, *args, **kwargs)
+        self.request = received = self.initialize_request(request, *args, **kwargs)
         self.headers = self.default_response_headers
         try:
-            await self.admit(self.request, request)
+            await self.admit(received, request)
             handler: Callable[..., Awaitable[HttpResponseBase]] = getattr(self, request.method.lower())
-            response = await handler(self.request, *args, **kwargs)
+            response = await handler(received, *args, **kwargs)
         except Exception as error:
             response = self.handle_exception(error)
-        self.response = self.finalize_response(self.request, response, *args, **kwargs)
+        self.response = self.finalize_response(received, response, *args, **kwargs)
         return self.response
 
     async def admit(self, request: BodyRequest, direct: DirectRequest) -> None:

@@ -43,6 +43,14 @@ def _scripted_family(settings: Settings) -> None:
     Scripted.flooded = 0
 
 
+@pytest.fixture(params=["direct", "django"])
+def road(request: pytest.FixtureRequest, _scripted_family: None, settings: Settings) -> str:
+    """How requests come to their view: directly, or through Django's request cycle."""
+    settings.AI_MODELS = {**settings.AI_MODELS, "DIRECT": request.param == "direct"}
+    name: str = request.param
+    return name
+
+
 @pytest.fixture
 def storage(transactional_db: None) -> Iterator[None]:
     """The database, as other threads see it too."""
@@ -225,7 +233,7 @@ def serving(application: Any, http: str = "auto", **options: Any) -> Iterator[Li
 
 
 @pytest.fixture
-def server(provider: ProviderInstance) -> Iterator[LiveServer]:
+def server(provider: ProviderInstance, road: str) -> Iterator[LiveServer]:
     """The whole application, as a host serves it."""
     with serving(asgi.serve(get_asgi_application())) as running:
         yield running

@@ -29,7 +29,7 @@ LIMIT = 100_000
 
 
 @pytest.fixture
-def server(provider: ProviderInstance, http: str, settings: Settings) -> Iterator[LiveServer]:
+def server(provider: ProviderInstance, road: str, http: str, settings: Settings) -> Iterator[LiveServer]:
     """A server with a low limit and little patience, once per HTTP implementation."""
     settings.AI_MODELS = {**settings.AI_MODELS, "MAX_REQUEST_BYTES": LIMIT, "MAX_UPLOAD_BYTES": 20 * LIMIT}
     with serving(asgi.serve(get_asgi_application(), body_seconds=0.5), http) as running:

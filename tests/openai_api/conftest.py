@@ -26,6 +26,7 @@ from tests.api.conftest import (  # noqa: F401  (fixtures)
     make_user,
     media,
     provider,
+    road,
     serving,
     storage,
     user,
@@ -88,7 +89,7 @@ def facade(client: Any, stage: ProviderInstance, media: ProviderInstance, user: 
 
 
 @pytest.fixture
-def server(stage: ProviderInstance, media: ProviderInstance) -> Iterator[LiveServer]:  # noqa: F811
+def server(stage: ProviderInstance, media: ProviderInstance, road: str) -> Iterator[LiveServer]:  # noqa: F811
     """The whole application, as a host serves it."""
     with serving(asgi.serve(get_asgi_application())) as running:
         yield running

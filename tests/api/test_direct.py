@@ -1,0 +1,381 @@
+"""Requests that go to their view without Django's request cycle: the same answers, and nothing of the host is left out."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+from django.contrib.auth.models import User
+from django.core.asgi import get_asgi_application
+from django.core.signals import request_started
+from django.http import HttpRequest, HttpResponse
+from knox.auth import TokenAuthentication
+from knox.models import AuthToken
+from pytest_django import Settings
+from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.throttling import BaseThrottle
+
+from ai_models import asgi
+from ai_models.api import identities
+from ai_models.api.directrequest import DirectRequest
+from ai_models.api.identities import Identities, Known
+from ai_models.api.views import View
+from ai_models.models import ProviderInstance
+from tests.api.conftest import BASE, LiveServer, MakeUser, bearer, serving
+
+OPENAI = "/api/ai/openai/v1"
+TEXT = f"{BASE}/generate-text"
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+HELLO = [{"role": "user", "content": "a"}]
+
+
+@pytest.fixture
+def direct(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Addresses of the requests that took the direct road."""
+    found: list[str] = []
+    arrived = DirectRequest.arrived
+
+    def note(request: DirectRequest, body: bytes) -> None:
+        found.append(request.path)
+        arrived(request, body)
+
+    monkeypatch.setattr(DirectRequest, "arrived", note)
+    return found
+
+
+def ask(server: LiveServer, headers: dict[str, str], path: str = TEXT, json: Any = None) -> httpx.Response:
+    return httpx.post(f"{server.url}{path}", json=json or {"prompt": "a"}, headers=headers, timeout=10)
+
+
+# --- the same answers -------------------------------------------------------------------------------------------------
+
+
+def told(response: httpx.Response) -> tuple[int, list[tuple[str, str]], Any]:
+    """What is the same each time."""
+    headers = sorted((name, value) for name, value in response.headers.multi_items() if name != "date")
+    if not response.headers["content-type"].startswith("application/json"):
+        return (
+            response.status_code,
+            headers,
+            [line for line in response.text.split("\n") if not line.startswith(("data", "id"))],
+        )
+    body = {name: value for name, value in response.json().items() if name not in {"id", "created"}}
+    return response.status_code, headers, body
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "more"),
+    [
+        (TEXT, b'{"prompt": "a"}', {}),
+        (f"{BASE}/embed", b'{"values": ["a", "b"]}', {}),
+        (f"{BASE}/stream-text", b'{"prompt": "a"}', {}),
+        (f"{OPENAI}/chat/completions", b'{"model": "echoes", "messages": [{"role": "user", "content": "a"}]}', {}),
+        (
+            f"{OPENAI}/chat/completions",
+            b'{"model": "echoes", "stream": true, "messages": [{"role": "user", "content": "a"}]}',
+            {},
+        ),
+        (f"{OPENAI}/embeddings", b'{"model": "vectors", "input": "a"}', {}),
+        (TEXT, b'{"prompt": "a", "model": "breaks"}', {}),
+        (TEXT, b'{"prompt": "a", "model": "limited"}', {}),
+        (TEXT, b'{"prompt": "a", "provider": "nobody"}', {}),
+        (TEXT, b'{"prompt": ', {}),
+        (TEXT, b"[]", {}),
+        (TEXT, b"", {}),
+        (TEXT, b'{"prompt": "a", "unknown": 1}', {}),
+        (f"{OPENAI}/chat/completions", b'{"model": "echoes"}', {}),
+        (f"{BASE}/generate-object", b'{"prompt": "a", "schema": {}}', {}),
+        (TEXT, b'{"prompt": "a"}', {"Authorization": "Bearer nonsense"}),
+        (TEXT, b'{"prompt": "a"}', {"Authorization": "Other scheme"}),
+        (f"{OPENAI}/chat/completions", b"{}", {"Authorization": "Bearer nonsense"}),
+        (TEXT, b'{"prompt": "a"}', {"Host": "evil.example"}),
+        (TEXT, b'{"prompt": "a"}', {"Content-Type": "application/json; charset=latin-1"}),
+    ],
+)
+def test_both_roads_answer_the_same(
+    provider: ProviderInstance, user: User, settings: Settings, direct: list[str], path: str, body: bytes, more: dict[str, str]
+) -> None:
+    settings.MIDDLEWARE = MIDDLEWARE
+    settings.ALLOWED_HOSTS = ["127.0.0.1"]
+    settings.SECURE_REFERRER_POLICY = "same-origin"
+    headers = {"Content-Type": "application/json", "X-Request-ID": "r-1", **bearer(user), **more}
+    answers = []
+    for road in (True, False):
+        settings.AI_MODELS = {**settings.AI_MODELS, "DIRECT": road}
+        with serving(asgi.serve(get_asgi_application())) as server:
+            answers.append(httpx.post(f"{server.url}{path}", content=body, headers=headers, timeout=10))
+    first, second = map(told, answers)
+    assert first == second
+    assert direct == ([] if "Host" in more else [path])
+
+
+# --- when it is taken -------------------------------------------------------------------------------------------------
+
+
+def stamp(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+    """Middleware of a host."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        response = get_response(request)
+        response["X-Stamp"] = "seen"
+        return response
+
+    return middleware
+
+
+@pytest.mark.parametrize(("wanted", "stamped"), [("auto", True), (False, True), (True, False)])
+def test_middleware_of_the_host_is_left_out_only_when_it_says_so(
+    provider: ProviderInstance, user: User, settings: Settings, wanted: Any, stamped: bool
+) -> None:
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, f"{__name__}.stamp"]
+    settings.AI_MODELS = {**settings.AI_MODELS, "DIRECT": wanted}
+    with serving(asgi.serve(get_asgi_application())) as server:
+        response = ask(server, bearer(user))
+    assert (response.status_code, "X-Stamp" in response.headers) == (200, stamped)
+
+
+def test_what_stands_around_django_is_not_left_out(provider: ProviderInstance, user: User, direct: list[str]) -> None:
+    app = get_asgi_application()
+
+    async def wrapper(scope: Any, receive: Any, send: Any) -> None:
+        await app(scope, receive, send)
+
+    with serving(asgi.serve(wrapper)) as server:
+        assert ask(server, bearer(user)).status_code == 200
+    assert not direct
+
+
+def test_listeners_of_requests_are_not_left_out(provider: ProviderInstance, user: User) -> None:
+    heard = threading.Event()
+
+    def listen(**_: Any) -> None:
+        heard.set()
+
+    request_started.connect(listen)
+    try:
+        with serving(asgi.serve(get_asgi_application())) as server:
+            assert ask(server, bearer(user)).status_code == 200
+    finally:
+        request_started.disconnect(listen)
+    assert heard.is_set()
+
+
+@pytest.fixture
+def server(provider: ProviderInstance) -> Iterator[LiveServer]:
+    """As a host serves it that has nothing of its own around its views."""
+    with serving(asgi.serve(get_asgi_application())) as running:
+        yield running
+
+
+def test_only_json_that_a_header_authenticates_is_taken(server: LiveServer, user: User, direct: list[str]) -> None:
+    headers = bearer(user)
+    assert ask(server, {**headers, "Cookie": "a=b"}).status_code == 200
+    assert httpx.post(f"{server.url}{TEXT}", json={"prompt": "a"}).status_code == 401
+    assert httpx.post(f"{server.url}{BASE}/transcribe", files={"audio": b"a"}, headers=headers).status_code == 409
+    assert httpx.get(f"{server.url}{BASE}/models", headers=headers).status_code == 200
+    assert ask(server, headers, f"{BASE}/nothing").status_code == 404
+    assert not direct
+    assert ask(server, headers).status_code == 200
+    assert direct == [TEXT]
+
+
+# --- who it is --------------------------------------------------------------------------------------------------------
+
+
+def revoke(user: User) -> None:
+    AuthToken.objects.filter(user=user).delete()
+
+
+def deactivate(user: User) -> None:
+    User.objects.filter(pk=user.pk).update(is_active=False)
+
+
+def withdraw(user: User) -> None:
+    user.user_permissions.clear()
+
+
+@pytest.mark.parametrize(("change", "status"), [(revoke, 401), (deactivate, 401), (withdraw, 403)])
+@pytest.mark.parametrize("path", [TEXT, f"{OPENAI}/chat/completions"])
+def test_what_is_taken_from_a_user_holds_within_a_second(
+    server: LiveServer, user: User, direct: list[str], path: str, change: Callable[[User], None], status: int
+) -> None:
+    headers = bearer(user)
+    body = {"prompt": "a"} if path == TEXT else {"model": "echoes", "messages": HELLO}
+    with httpx.Client(base_url=server.url, headers=headers, timeout=10) as client:
+        assert client.post(path, json=body).status_code == 200
+        change(user)
+        changed = time.monotonic()
+        while True:
+            sent = time.monotonic()
+            answer = client.post(path, json=body)
+            if sent - changed > 1:
+                break
+            assert answer.status_code in {200, status}
+    assert answer.status_code == status
+    assert direct
+
+
+def test_throttles_count_each_request(server: LiveServer, user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    counted = []
+
+    class Two(BaseThrottle):
+        def allow_request(self, request: Any, view: Any) -> bool:
+            counted.append(request.user.pk)
+            return len(counted) <= 2
+
+    monkeypatch.setattr(View, "throttle_classes", (Two,))
+    headers = bearer(user)
+    assert [ask(server, headers).status_code for _ in range(3)] == [200, 200, 429]
+    assert counted == [user.pk] * 3
+
+
+def test_users_and_addresses_are_kept_apart(server: LiveServer, user: User, make_user: MakeUser) -> None:
+    nobody = bearer(make_user("eve"))
+    for _ in range(2):
+        assert ask(server, bearer(user)).status_code == 200
+        assert ask(server, nobody).status_code == 403
+
+
+class SignsBodies(TokenAuthentication):  # type: ignore[misc]
+    """Lets in whoever sends a prompt that it likes."""
+
+    def authenticate(self, request: Any) -> Any:
+        if request.data.get("prompt") != "signed":
+            raise AuthenticationFailed
+        return super().authenticate(request)
+
+
+def test_an_authenticator_that_reads_the_body_is_asked_each_time(
+    server: LiveServer, user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(View, "authentication_classes", (SignsBodies,))
+    headers = bearer(user)
+    assert ask(server, headers, json={"prompt": "signed"}).status_code == 200
+    assert ask(server, headers, json={"prompt": "forged"}).status_code == 401
+
+
+SCOPE = {"type": "http", "method": "POST", "path": TEXT, "client": ("127.0.0.1", 1), "headers": [(b"authorization", b"x")]}
+
+
+class Asked:
+    """Looks up, and counts how often; a test may hold it back."""
+
+    def __init__(self, lasting: bool = True, error: Exception | None = None) -> None:
+        self.count = 0
+        self.lasting = lasting
+        self.error = error
+        self.go_on = threading.Event()
+        self.go_on.set()
+
+    def __call__(self) -> Known:
+        self.count += 1
+        assert self.go_on.wait(10)
+        if self.error:
+            raise self.error
+        return Known(self.count, None, None, self.lasting)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time, which a test sets."""
+    now = [100.0]
+    monkeypatch.setattr("ai_models.api.identities.monotonic", lambda: now[0])
+    return now
+
+
+async def test_the_age_counts_from_before_the_lookup(clock: list[float]) -> None:
+    known, asked = Identities(), Asked()
+    asked.go_on.clear()
+    first = asyncio.ensure_future(known.find(SCOPE, asked))
+    await asyncio.sleep(0)
+    clock[0] += 0.9
+    joined = asyncio.ensure_future(known.find(SCOPE, asked))
+    await asyncio.sleep(0)
+    clock[0] += 0.2
+    late = asyncio.ensure_future(known.find(SCOPE, asked))
+    await asyncio.sleep(0)
+    asked.go_on.set()
+    assert (await first).user == (await joined).user != (await late).user
+    assert asked.count == 2
+    await known.find(SCOPE, asked)
+    assert asked.count == 2
+
+
+@pytest.mark.parametrize("asked", [Asked(error=AuthenticationFailed()), Asked(lasting=False)])
+async def test_what_does_not_last_is_not_remembered(asked: Asked) -> None:
+    known = Identities()
+    for _ in range(3):
+        if asked.error:
+            with pytest.raises(AuthenticationFailed):
+                await known.find(SCOPE, asked)
+        else:
+            await known.find(SCOPE, asked)
+    assert asked.count == 3
+
+
+async def test_requests_that_wait_together_for_what_does_not_last_ask_for_themselves() -> None:
+    known, asked = Identities(), Asked(lasting=False)
+    found = await asyncio.gather(*(known.find(SCOPE, asked) for _ in range(3)))
+    assert len({each.user for each in found}) == 3
+
+
+async def test_zero_seconds_switch_it_off(settings: Settings) -> None:
+    settings.AI_MODELS = {**settings.AI_MODELS, "AUTH_CACHE_SECONDS": 0}
+    known, asked = Identities(), Asked()
+    for _ in range(2):
+        await known.find(SCOPE, asked)
+    assert asked.count == 2
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"headers": [(b"authorization", b"y")]},
+        {"headers": [(b"authorization", b"x"), (b"x-forwarded-for", b"1.2.3.4")]},
+        {"headers": [(b"authorizationx", b"")]},
+        {"client": ("127.0.0.2", 1)},
+        {"path": f"{BASE}/embed"},
+        {"method": "GET"},
+    ],
+)
+async def test_whatever_an_authenticator_may_look_at_is_told_apart(other: dict[str, Any]) -> None:
+    known, asked = Identities(), Asked()
+    await known.find(SCOPE, asked)
+    await known.find({**SCOPE, **other}, asked)
+    assert asked.count == 2
+    await known.find({**SCOPE, "client": ("127.0.0.1", 2), "headers": [*SCOPE["headers"], (b"traceparent", b"0")]}, asked)
+    assert asked.count == 2
+
+
+async def test_only_so_many_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(identities, "REMEMBERED", 2)
+    known, asked = Identities(), Asked()
+    for path in "abc":
+        await known.find({**SCOPE, "path": path}, asked)
+    await known.find({**SCOPE, "path": "c"}, asked)
+    assert asked.count == 3
+    await known.find({**SCOPE, "path": "a"}, asked)
+    assert asked.count == 4
+
+
+async def test_a_client_that_leaves_takes_the_lookup_from_nobody() -> None:
+    known, asked = Identities(), Asked()
+    asked.go_on.clear()
+    first, second = (asyncio.ensure_future(known.find(SCOPE, asked)) for _ in range(2))
+    await asyncio.sleep(0)
+    first.cancel()
+    asked.go_on.set()
+    assert (await second).user == 1
