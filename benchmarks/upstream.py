@@ -83,7 +83,7 @@ STREAM = OPENING + b"".join(MIDDLE) + ENDING
 @cache
 def embeddings(count: int, encoded: bool) -> bytes:
     """The response with so many vectors, in base64 or as numbers of the length that OpenAI writes."""
-    numbers = random.Random(count)  # noqa: S311
+    numbers = random.Random(count)
     vectors = [[round(numbers.uniform(-0.1, 0.1), 8) for _ in range(DIMENSIONS)] for _ in range(count)]
     data = [
         {"object": "embedding", "index": index, "embedding": packed(vector) if encoded else vector}
