@@ -298,7 +298,7 @@ class AIModelsConsumer(IndependentConsumer):
             return
         try:
             with self._progress:
-                await self.base_send({"type": "websocket.send", "text": frame})
+                await self.send(text_data=frame)
         except _GONE:
             # The server says so in its own time.
             self._closing = True
