@@ -88,7 +88,9 @@ async def test_those_who_wait_for_a_dead_provider_are_sent_away(reach: Reach, up
     setting(BREAKER_FAILURES=2, BREAKER_SLOW_SECONDS=0.05, MAX_CONCURRENT=2, MAX_WAIT_SECONDS=60.0)
     await reach(upstream.url)
     upstream.always(faults.hang_before_first_byte())
-    ends = await asyncio.gather(*(failures(1, timeout=0.3) for _ in range(2)), *(failures(1) for _ in range(5)))
+    held = [asyncio.create_task(failures(1, timeout=1.0)) for _ in range(2)]
+    assert await upstream.await_requests(2)
+    ends = await asyncio.gather(*held, *(failures(1) for _ in range(5)))
     assert sorted(code for (code,) in ends) == ["circuit_open"] * 5 + ["upstream_timeout"] * 2
     assert len(upstream.requests) == 2
 
