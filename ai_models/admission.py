@@ -28,6 +28,7 @@ from ai_models.exceptions import (
 )
 from ai_models.facts import max_concurrency
 from ai_models.snapshot import InstanceFacts
+from ai_models.telemetry import gauges, instruments
 from ai_models.transports.streaming import Batched
 from ai_models.types import Chunk
 
@@ -296,6 +297,17 @@ def load(facts: InstanceFacts) -> Load:
 def loads() -> tuple[Load, ...]:
     """How busy each instance is that was called in this process."""
     return tuple(admission.load() for admission in list(_entries.values()))
+
+
+_CIRCUITS: Final = (Circuit.CLOSED, Circuit.HALF_OPEN, Circuit.OPEN)
+
+
+def _readings(read: Callable[[Load], float]) -> Callable[[], list[gauges.Reading]]:
+    return lambda: [({instruments.PROVIDER: known.provider}, read(known)) for known in loads()]
+
+
+gauges.watch(instruments.WAITING, _readings(lambda known: known.waiting))
+gauges.watch(instruments.CIRCUIT, _readings(lambda known: _CIRCUITS.index(known.circuit)))
 
 
 def keep(present: Collection[str]) -> None:

@@ -74,11 +74,20 @@ RETRIES = Instrument(
     "ai_models.retries", "counter", "{retry}", "Attempts after the first one of a call.", (PROVIDER, CAPABILITY)
 )
 ACTIVE = Instrument("ai_models.calls.active", "gauge", "{call}", "Calls that are under way.", (PROVIDER, CAPABILITY))
+WAITING = Instrument("ai_models.calls.waiting", "gauge", "{call}", "Calls that wait for a place.", (PROVIDER,))
+CIRCUIT = Instrument(
+    "ai_models.circuit",
+    "gauge",
+    "1",
+    "What the circuit breaker does: 0 is closed, 1 half-open, 2 open.",
+    (PROVIDER,),
+    each=True,
+)
 STREAMS = Instrument("ai_models.streams.running", "gauge", "{stream}", "Streams that clients can come back to and that run.")
 SOCKETS = Instrument("ai_models.sockets.open", "gauge", "{socket}", "Websockets that are open.")
 REVISION = Instrument(
     "ai_models.config.revision", "gauge", "{revision}", "Revision of the configuration that calls get.", each=True
 )
 
-ALL = (DURATION, TOKENS, FIRST_CHUNK, OUTPUT_CHUNK, RETRIES, ACTIVE, STREAMS, SOCKETS, REVISION)
+ALL = (DURATION, TOKENS, FIRST_CHUNK, OUTPUT_CHUNK, RETRIES, ACTIVE, WAITING, CIRCUIT, STREAMS, SOCKETS, REVISION)
 """Every metric there is."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from ai_models.exceptions import UpstreamError
 from ai_models.telemetry import gauges, sinks
 from ai_models.telemetry.instruments import ACTIVE, ALL, REVISION
 from ai_models.telemetry.prometheus import name_of
+from tests.polling import until
 from tests.telemetry.conftest import Collector, Set
 from tests.test_architecture import ROOT
 from tests.upstreams import openai
@@ -207,3 +209,35 @@ def test_nothing_is_imported_that_nobody_asked_for() -> None:
     environment = {"DJANGO_SETTINGS_MODULE": "tests.settings", "PYTHONPATH": str(ROOT)}
     output = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=60).stdout
     assert json.loads(output) == []
+
+
+async def test_a_circuit_that_opens_is_seen(main: Upstream, collector: Collector, switch: Set) -> None:
+    def circuit() -> float | None:
+        points = collector.points("ai_models.circuit")
+        return next((point.value for point in points if point.attributes == {"ai_models.provider": "main"}), None)
+
+    switch(BREAKER_FAILURES=1)
+    main.always(openai.text("Hello"))
+    await ai_models.agenerate_text("Hi")
+    assert circuit() == 0
+    main.always(openai.error(500, "no"))
+    with pytest.raises(UpstreamError):
+        await ai_models.agenerate_text("Hi", max_retries=0)
+    assert circuit() == 2
+
+
+async def test_calls_that_wait_for_a_place_are_counted(main: Upstream, collector: Collector, switch: Set) -> None:
+    def waiting() -> float:
+        return sum(point.value for point in collector.points("ai_models.calls.waiting"))
+
+    switch(MAX_CONCURRENT=1)
+    main.script(openai.stream(*["word "] * 5), openai.text("Hello"))
+    stream = ai_models.astream_text("Hi")
+    events = stream.events
+    await anext(events)
+    second = asyncio.create_task(ai_models.agenerate_text("Hi"))
+    await until(lambda: waiting() == 1)
+    await stream.aclose()
+    await events.aclose()
+    await second
+    assert waiting() == 0
