@@ -29,7 +29,7 @@ from ai_models.exceptions import (
 from ai_models.facts import max_concurrency
 from ai_models.snapshot import InstanceFacts
 from ai_models.telemetry import gauges, instruments
-from ai_models.transports.streaming import Batched
+from ai_models.transports.batched import Batched
 from ai_models.types import Chunk
 
 T = TypeVar("T")

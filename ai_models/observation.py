@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
+from types import TracebackType
 
 from asgiref.sync import sync_to_async
 
@@ -20,19 +21,27 @@ _Note = tuple[InstanceFacts, CheckState, str]
 _deferred: ContextVar[list[_Note] | None] = ContextVar("ai_models_deferred", default=None)
 
 
-@asynccontextmanager
-async def observed(facts: InstanceFacts) -> AsyncIterator[None]:
-    """Watch one call to the instance."""
-    try:
-        yield
-    except faults.NotPermitted:  # the vendor knows the credential; it is this model or call that it does not open
-        raise
-    except UpstreamAuthFailed as error:
-        if facts.check is not CheckState.REJECTED:
+class observed:  # noqa: N801, it reads as what it does
+    """A context manager that watches one call to the instance."""
+
+    __slots__ = ("_facts",)
+
+    def __init__(self, facts: InstanceFacts) -> None:
+        self._facts = facts
+
+    async def __aenter__(self) -> None:
+        return None
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        facts = self._facts
+        if facts.check is CheckState.REJECTED:
+            if error is None:
+                await _note((facts, CheckState.HEALTHY, "A call succeeded."))
+        # The vendor may know the credential, and not let it use this model or make this call.
+        elif isinstance(error, UpstreamAuthFailed) and not isinstance(error, faults.NotPermitted):
             await _note((facts, CheckState.REJECTED, error.message))
-        raise
-    if facts.check is CheckState.REJECTED:
-        await _note((facts, CheckState.HEALTHY, "A call succeeded."))
 
 
 @contextmanager

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, replace
+from types import TracebackType
 from typing import Any, Generic, TypeVar, cast
 
 from ai_models import admission, calls, connections, gates, jsontext, store
@@ -69,7 +70,8 @@ class Call(Generic[R]):
                     result = await calls.attempts(lambda: passage.attempt(attempt), self.limits, passage.again)
             except ModelNotFound as error:
                 raise self._explained(error) from None
-        _refuse_unsupported(tuple(warning.setting or "" for warning in result.warnings if warning.type == "unsupported"))
+        if result.warnings:
+            _refuse_unsupported(tuple(warning.setting or "" for warning in result.warnings if warning.type == "unsupported"))
         return replace(result, provider=self.facts.name, model=self.model, warnings=(*self.warnings, *result.warnings))
 
     @observing.streamed
@@ -109,21 +111,39 @@ async def admitted(capability: Capability, provider: str | None, model: str | No
     return target
 
 
-@asynccontextmanager
-async def calling(capability: Capability, kind: type[R], request: Mapping[str, Any], user: Any) -> AsyncIterator[Call[R]]:
-    """A call that may go out, from what a caller gave. The family stays connected as long as the context lasts."""
-    validated = validate(kind, request)
-    if headers := validated.get("headers"):
-        _check_headers(headers)
-    if not jsontext.is_carriable(validated):
-        uncarriable = [name for name, value in validated.items() if not jsontext.is_carriable(value)]
-        raise InvalidRequest(f"{', '.join(uncarriable)}: a text has half a surrogate pair, which UTF-8 cannot carry")
-    target = await admitted(capability, validated.get("provider"), validated.get("model"), user)
-    model = target.require_model()
-    async with connections.connected(target.facts) as family:
-        family.check_options(capability, cast(ModelRequest, validated))
-        call = Call(capability, target.facts, family, model, _is_named(target), validated, calls.Limits.of(validated))
-        yield await _with_supported_settings(call)
+class calling(Generic[R]):  # noqa: N801, it reads as what it does
+    """A context manager that gives a call that may go out, from what a caller gave. The family stays connected as long as the
+    context lasts."""
+
+    __slots__ = ("_capability", "_connected", "_kind", "_request", "_user")
+
+    def __init__(self, capability: Capability, kind: type[R], request: Mapping[str, Any], user: Any) -> None:
+        self._capability, self._kind, self._request, self._user = capability, kind, request, user
+
+    async def __aenter__(self) -> Call[R]:
+        validated = validate(self._kind, self._request)
+        if headers := validated.get("headers"):
+            _check_headers(headers)
+        if not jsontext.is_carriable(validated):
+            uncarriable = [name for name, value in validated.items() if not jsontext.is_carriable(value)]
+            raise InvalidRequest(f"{', '.join(uncarriable)}: a text has half a surrogate pair, which UTF-8 cannot carry")
+        target = await admitted(self._capability, validated.get("provider"), validated.get("model"), self._user)
+        model = target.require_model()
+        self._connected = connections.connected(target.facts)
+        family = await self._connected.__aenter__()
+        try:
+            family.check_options(self._capability, cast(ModelRequest, validated))
+            limits = calls.Limits.of(validated)
+            call = Call(self._capability, target.facts, family, model, _is_named(target), validated, limits)
+            return await _with_supported_settings(call)
+        except BaseException as error:
+            await self._connected.__aexit__(type(error), error, error.__traceback__)
+            raise
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._connected.__aexit__(kind, error, trace)
 
 
 async def _with_supported_settings(call: Call[R]) -> Call[R]:

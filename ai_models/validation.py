@@ -192,6 +192,7 @@ _POSITIVE: tuple[Callable[[Any], bool], str] = (
     lambda value: _seconds(value) and value > 0,
     "a number of seconds, more than 0",
 )
+_SWITCH: tuple[Callable[[Any], bool], str] = (lambda value: isinstance(value, bool), "True or False")
 _AT_LEAST_ONE: tuple[Callable[[Any], bool], str] = (lambda value: _whole(value, 1), "a whole number, 1 or more")
 _EXPECTED: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "CONFIG_FILES": (_paths, "a list of paths, or None"),
@@ -233,6 +234,11 @@ _EXPECTED: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "AUTH_CACHE_SECONDS": (lambda value: _seconds(value) and value <= 1, "a number of seconds, from 0 to 1"),
     "DRAIN_NOTICE_SECONDS": _SECONDS,
     "DRAIN_SECONDS": _SECONDS,
+    "OPENTELEMETRY": _SWITCH,
+    "CAPTURE_MESSAGE_CONTENT": _SWITCH,
+    "PROPAGATE_TRACE": _SWITCH,
+    "PROMETHEUS": _SWITCH,
+    "METRICS_TOKEN": (lambda value: value is None or isinstance(value, str), "a text, or None"),
     "REVISION_POLL_SECONDS": _SECONDS,
 }
 

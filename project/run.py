@@ -51,7 +51,13 @@ def main() -> None:
     call_command("ai_seed")
     banner = instructions(base, admin_account(), api_token())
     connections.close_all()
-    config = uvicorn.Config(
+    with contextlib.suppress(KeyboardInterrupt), Worker():
+        Server(server_config(), banner).run(sockets=[listener])
+
+
+def server_config() -> uvicorn.Config:
+    """How uvicorn serves the host."""
+    return uvicorn.Config(
         "project.asgi:application",
         log_config=None,
         server_header=False,
@@ -62,8 +68,6 @@ def main() -> None:
         # Frames are a few bytes each; compressing them costs more memory for each socket than all else together.
         ws_per_message_deflate=False,
     )
-    with contextlib.suppress(KeyboardInterrupt), Worker():
-        Server(config, banner).run(sockets=[listener])
 
 
 class Worker:

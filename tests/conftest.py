@@ -12,7 +12,7 @@ from asgiref.sync import SyncToAsync
 from django import db
 from pytest_django import Settings
 
-from ai_models import config, connections, store, sync
+from ai_models import config, connections, correlation, store, sync
 from ai_models.seeding import Plan
 from ai_models.seeding import seed as seed_rows
 
@@ -37,6 +37,7 @@ def _clean_process() -> Iterator[None]:
     SyncToAsync.single_thread_executor.submit(db.connections.close_all).result(timeout=30)
     store.stop_polling()
     store.invalidate()
+    correlation.request_id.set("-")
 
 
 @pytest.fixture

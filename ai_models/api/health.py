@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.http import require_safe
 
-from ai_models import draining
 from ai_models.api import requestid
 from ai_models.exceptions import NotReady
 
@@ -29,7 +28,6 @@ async def live(request: HttpRequest) -> JsonResponse:
 async def ready(request: HttpRequest) -> JsonResponse:
     """200 when a call could succeed, else 503 with the check that failed."""
     request_id = requestid.bind(request.headers.get(requestid.HEADER))
-    draining.process.watched = True
     readiness = await _readiness()
     if readiness.ready:
         return _no_store(JsonResponse({"status": "ready", "checks": dict(readiness.checks)}))
@@ -39,8 +37,9 @@ async def ready(request: HttpRequest) -> JsonResponse:
 
 
 async def _readiness() -> Readiness:
-    from ai_models import service  # not with every management command, which loads the URLconf
+    from ai_models import draining, service  # not with every management command, which loads the URLconf
 
+    draining.process.watched = True
     if draining.process.ending:
         return service.Readiness(ready=False, checks={"process": "is being stopped"})
     try:

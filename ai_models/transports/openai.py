@@ -10,6 +10,7 @@ from ai_models import encoding
 from ai_models.destinations import DestinationPolicy
 from ai_models.exceptions import ModelNotFound
 from ai_models.transports import chat_answers, faults, http, listing, openai_media, streaming
+from ai_models.transports.batched import Batched
 from ai_models.transports.multipart import Form
 from ai_models.types import (
     Chunk,
@@ -51,7 +52,7 @@ class OpenAITransport:
 
     def stream_text(self, body: Mapping[str, Any], *, headers: Mapping[str, str] | None = None) -> AsyncGenerator[Chunk]:
         """``POST chat/completions``, streamed, usage included."""
-        return streaming.Batched(self._chunks({**body, "stream": True, "stream_options": {"include_usage": True}}, headers))
+        return Batched(self._chunks({**body, "stream": True, "stream_options": {"include_usage": True}}, headers))
 
     async def _chunks(self, body: Mapping[str, Any], headers: Mapping[str, str] | None) -> AsyncGenerator[list[Chunk]]:
         calls = chat_answers.Calls()

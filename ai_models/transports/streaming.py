@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import aiohttp
 
@@ -12,8 +12,6 @@ from ai_models.conf import conf
 from ai_models.exceptions import AIModelsError, UpstreamInvalidResponse
 from ai_models.transports import http
 from ai_models.transports.sse import Decoder, ServerSentEvent
-
-T = TypeVar("T")
 
 EVENT_STREAM = "text/event-stream"
 
@@ -27,36 +25,6 @@ DRAIN_SECONDS = 0.05
 def max_event_bytes() -> int:
     """The largest event taken from a stream."""
     return conf().MAX_EVENT_BYTES
-
-
-class Batched(AsyncGenerator[T, None]):
-    """An async generator of items that arrive several at once: it also tells those that are there already.
-
-    Args:
-        batches: gives the items in lists, none of them empty.
-    """
-
-    def __init__(self, batches: AsyncGenerator[list[T]]) -> None:
-        self._batches = batches
-        self._there: list[T] = []
-
-    async def asend(self, value: None) -> T:
-        if not self._there:
-            self._there = await anext(self._batches)
-        return self._there.pop(0)
-
-    def take(self) -> list[T]:
-        """The items that are given without waiting; they are not given again."""
-        there, self._there = self._there, []
-        return there
-
-    async def athrow(self, *error: Any) -> T:
-        self._there = await self._batches.athrow(*error)
-        return self._there.pop(0)
-
-    async def aclose(self) -> None:
-        self._there = []
-        await self._batches.aclose()
 
 
 async def server_sent_events(

@@ -282,10 +282,11 @@ class Asked:
 
     def __call__(self) -> Known:
         self.count += 1
+        number = self.count
         assert self.go_on.wait(10)
         if self.error:
             raise self.error
-        return Known(self.count, None, None, self.lasting)
+        return Known(number, None, None, self.lasting)
 
 
 @pytest.fixture

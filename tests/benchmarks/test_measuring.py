@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import ast
-import inspect
 import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 
 import httpx
 import pytest
 
-from benchmarks import load, machine, serve, sockets, workloads
+from benchmarks import load, machine, sockets, workloads
 from benchmarks.__main__ import start_upstream
 from benchmarks.environments import Unavailable
 from benchmarks.host import openai_requests
 from benchmarks.processes import Process
 from benchmarks.results import Subject
-from project import run
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="it reads /proc")
 
@@ -91,14 +87,3 @@ def test_frames_of_a_client_are_masked(size: int) -> None:
     frame = sockets.text_frame("x" * size)
     assert frame[1] & 0x80
     assert frame.endswith(bytes(4) + b"x" * size)
-
-
-def uvicorn_options(module: ModuleType) -> dict[str | None, str]:
-    """What a module tells uvicorn, as it is written there."""
-    calls = (node for node in ast.walk(ast.parse(inspect.getsource(module))) if isinstance(node, ast.Call))
-    (config,) = (call for call in calls if ast.unparse(call.func) == "uvicorn.Config")
-    return {keyword.arg: ast.unparse(keyword.value).removeprefix("run.") for keyword in config.keywords}
-
-
-def test_it_is_served_as_make_run_serves_it() -> None:
-    assert uvicorn_options(serve) == uvicorn_options(run)

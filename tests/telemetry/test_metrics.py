@@ -199,7 +199,7 @@ def test_processes_share_their_metrics_in_a_folder(tmp_path: Path) -> None:
 IMPORTS = """
 import json, sys, django
 django.setup()
-import ai_models.service, ai_models.consumers, ai_models.api.metrics, ai_models.asgi, ai_models.steps
+import ai_models.service, ai_models.consumers, ai_models.api.exposition, ai_models.asgi, ai_models.steps
 print(json.dumps(sorted({"opentelemetry", "prometheus_client"} & set(sys.modules))))
 """
 

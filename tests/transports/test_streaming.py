@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from ai_models.transports.streaming import Batched
+from ai_models.transports.batched import Batched
 
 
 class Source:
