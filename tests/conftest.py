@@ -6,13 +6,14 @@ import asyncio
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from asgiref.sync import SyncToAsync
 from django import db
 from pytest_django import Settings
 
-from ai_models import config, connections, correlation, store, sync
+from ai_models import asgi, config, connections, correlation, store, sync
 from ai_models.seeding import Plan
 from ai_models.seeding import seed as seed_rows
 
@@ -26,6 +27,13 @@ Seed = Callable[..., Plan]
 def pytest_runtest_teardown() -> None:
     """The thread that watches the revision ends before the test's database does."""
     store.stop_polling()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _unsettled() -> Iterator[None]:
+    """Hundreds of servers start here, and this process outlives each of them."""
+    with patch.object(asgi, "_settle"):
+        yield
 
 
 @pytest.fixture(autouse=True)

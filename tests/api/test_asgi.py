@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pytest_django import Settings
 
 from ai_models import asgi, service
+from tests.test_architecture import ROOT, run_python
 
 Message = dict[str, Any]
 
@@ -138,3 +140,29 @@ async def test_the_lifespan_warms_up_in_the_background_and_closes_at_the_end(
     stop.set()
     await asyncio.wait_for(running, 5)
     assert happened == ["lifespan.startup.complete", "warming up", "closed", "lifespan.shutdown.complete"]
+
+
+SERVED = """
+import asyncio, gc, django
+django.setup()
+from ai_models.asgi import serve
+
+async def nothing(scope, receive, send): pass
+
+async def main():
+    received, sent = asyncio.Queue(), asyncio.Queue()
+    serving = asyncio.create_task(serve(nothing)({"type": "lifespan"}, received.get, sent.put))
+    await received.put({"type": "lifespan.startup"})
+    await sent.get()
+    print(gc.get_freeze_count() > 10_000)
+    await received.put({"type": "lifespan.shutdown"})
+    await serving
+    print(gc.get_freeze_count())
+
+asyncio.run(main())
+"""
+
+
+def test_a_server_spares_the_garbage_collector_what_it_loaded(tmp_path: Path) -> None:
+    settings = {"PYTHONPATH": str(ROOT), "DJANGO_SETTINGS_MODULE": "tests.settings", "DATABASE_URL": "sqlite://:memory:"}
+    assert run_python(SERVED, tmp_path, **settings).split() == ["True", "0"]
