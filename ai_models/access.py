@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from asgiref.sync import sync_to_async
 from django.db import Error as DatabaseError
 
 from ai_models import registry
 from ai_models.capabilities import Capability
+from ai_models.database import in_thread
 from ai_models.exceptions import NotReady
 from ai_models.snapshot import InstanceFacts
 
@@ -33,6 +33,6 @@ async def may(user: Any, permission: str) -> bool:
     try:
         if hasattr(user, "ahas_perm"):
             return bool(await user.ahas_perm(permission))
-        return bool(await sync_to_async(user.has_perm)(permission))
+        return bool(await in_thread(user.has_perm)(permission))
     except DatabaseError:
         raise NotReady("The user's permissions cannot be read from the database.") from None

@@ -15,14 +15,13 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from asgiref.sync import sync_to_async
-from django.db import close_old_connections
 from django.utils.http import parse_header_parameters
 
 from ai_models import draining, events, service, urls, validation, workers
 from ai_models.api import direct, requestid, sse
 from ai_models.api.errors import RequestTimeout, retry_headers
 from ai_models.conf import conf
+from ai_models.database import in_thread
 from ai_models.encoding import dumps, encode
 from ai_models.exceptions import AIModelsError, ConfigurationError, InvalidRequest, PayloadTooLarge
 from ai_models.openai_api import errors as openai_errors
@@ -224,7 +223,7 @@ async def _lifespan(receive: Receive, send: Send) -> None:
 async def _begin() -> None:
     """Tell what keeps the service from being ready, and warm up. A database may still come; the process need not end."""
     try:
-        for finding in await sync_to_async(_storage_findings)():
+        for finding in await in_thread(_storage_findings)():
             logger.error("%s", finding)
         await service.awarm_up()
         _settle()
@@ -240,10 +239,7 @@ def _settle() -> None:
 
 
 def _storage_findings() -> list[validation.Finding]:
-    try:
-        return [*validation.storage_problems(), *validation.credential_problems()]
-    finally:
-        close_old_connections()
+    return [*validation.storage_problems(), *validation.credential_problems()]
 
 
 def stop_if_misconfigured() -> None:

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Unpack
 
-from asgiref.sync import sync_to_async
 from django.db import Error as DatabaseError
 
 from ai_models import admission, checking, gates, naming, registry, resolution, store
 from ai_models.access import CHECK_PERMISSION, VIEW_PERMISSION, may, supported_by
 from ai_models.capabilities import Capability
 from ai_models.checking import Rung
+from ai_models.database import in_thread
 from ai_models.exceptions import AIModelsError, NotReady, PermissionDenied, ProviderNotFound
 from ai_models.models import ProviderInstance
 from ai_models.resolution import NO_PROVIDER
@@ -182,7 +182,7 @@ async def aproviders(user: Any = None) -> tuple[ProviderInfo, ...]:
     """
     await _require_any(user)
     snapshot = await store.acurrent()
-    checks = await sync_to_async(_last_checks)()
+    checks = await in_thread(_last_checks)()
     return tuple(_provider(snapshot, facts, checks.get(facts.id)) for facts in snapshot.instances.values())
 
 
@@ -195,7 +195,7 @@ async def aprovider(name: str, user: Any = None) -> ProviderInfo:
     await _require_any(user)
     snapshot = await store.acurrent()
     facts = _facts(snapshot, name)
-    checks = await sync_to_async(_last_checks)(facts.id)
+    checks = await in_thread(_last_checks)(facts.id)
     return _provider(snapshot, facts, checks.get(facts.id))
 
 
@@ -244,7 +244,7 @@ async def aclimb(name: str, user: Any = None, capabilities: Sequence[str] = ()) 
         async for rung in climbing:
             rungs.append(rung)
             yield rung
-    await sync_to_async(checking.record)(facts, rungs)
+    await in_thread(checking.record)(facts, rungs)
 
 
 async def _require_any(user: Any) -> None:

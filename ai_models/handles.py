@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from functools import wraps
 from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar, Unpack, overload
 
-from asgiref.sync import sync_to_async
 from django.apps import apps
 from django.contrib.auth.models import AnonymousUser
 from django.db import Error as DatabaseError
@@ -19,6 +18,7 @@ from django.db.models import Model
 
 from ai_models import resolution, service, store, sync
 from ai_models.capabilities import Capability
+from ai_models.database import in_thread
 from ai_models.exceptions import InvalidRequest, NotReady
 from ai_models.pipeline import admitted
 from ai_models.serialization import validate
@@ -61,7 +61,7 @@ class Account:
 
     async def ahas_perm(self, permission: str) -> bool:
         """Whether the user holds a permission now."""
-        return bool(await sync_to_async(lambda: self.read().has_perm(permission))())
+        return bool(await in_thread(lambda: self.read().has_perm(permission))())
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,14 +14,14 @@ from datetime import datetime, timedelta
 from functools import wraps
 from typing import Any, Final, ParamSpec, TypeVar
 
-from asgiref.sync import sync_to_async
-from django.db import DataError, IntegrityError, close_old_connections
+from django.db import DataError, IntegrityError
 from django.db import Error as DatabaseError
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from ai_models import jsontext, storage
 from ai_models.conf import conf
+from ai_models.database import in_thread
 from ai_models.exceptions import NotReady, VideoNotFound, VideoNotReady
 from ai_models.models import VideoJob as Row
 from ai_models.serialization import to_json
@@ -61,16 +61,8 @@ def told(work: Callable[P, T]) -> Callable[P, T]:
 
 
 def in_database(work: Callable[P, T]) -> Callable[P, Awaitable[T]]:
-    """As :func:`told`, for async code: done in a thread, and the connection given back after it."""
-
-    @wraps(work)
-    def done(*args: P.args, **kwargs: P.kwargs) -> T:
-        try:
-            return told(work)(*args, **kwargs)
-        finally:
-            close_old_connections()
-
-    return sync_to_async(done)
+    """As :func:`told`, for async code."""
+    return in_thread(told(work))
 
 
 def storable(value: Any) -> Any:

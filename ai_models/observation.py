@@ -8,9 +8,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from types import TracebackType
 
-from asgiref.sync import sync_to_async
-
 from ai_models import store
+from ai_models.database import in_thread
 from ai_models.exceptions import UpstreamAuthFailed
 from ai_models.snapshot import CheckState, InstanceFacts
 from ai_models.transports import faults
@@ -62,7 +61,7 @@ async def _note(note: _Note) -> None:
     if waiting is not None:
         waiting.append(note)
     else:
-        await sync_to_async(_write)(note)
+        await in_thread(_write)(note)
 
 
 def _write(note: _Note) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from asgiref.sync import sync_to_async
 from django.db import Error as DatabaseError
 from django.db import connections, router
 from django.db.migrations.executor import MigrationExecutor
 
 from ai_models import gates, store
 from ai_models.access import supported_by
+from ai_models.database import in_thread
 from ai_models.exceptions import AIModelsError, NotReady
 from ai_models.models import ProviderInstance
 from ai_models.snapshot import CredentialState, Snapshot
@@ -27,7 +27,7 @@ class Readiness:
 
 async def areadiness() -> Readiness:
     """Look at everything that calls depend on: database, migrations, credentials, default provider."""
-    checks = await sync_to_async(_readiness)()
+    checks = await in_thread(_readiness)()
     return Readiness(ready=all(found == "ok" for found in checks.values()), checks=checks)
 
 

@@ -17,7 +17,6 @@ from contextvars import ContextVar
 from typing import Any
 from weakref import WeakSet
 
-from asgiref.sync import sync_to_async
 from django.core.signals import setting_changed
 from django.db import Error, connections, router, transaction
 from django.dispatch import receiver
@@ -25,6 +24,7 @@ from django.utils import timezone
 
 from ai_models.capabilities import Capability
 from ai_models.conf import conf
+from ai_models.database import in_thread
 from ai_models.exceptions import NotReady
 from ai_models.facts import load, open_connection, row_fingerprint, stored_revision
 from ai_models.models import ConfigRevision, ProviderCapability, ProviderInstance, bump_revision, lock_revision, revision_raised
@@ -108,7 +108,7 @@ async def acurrent() -> Snapshot:
     snapshot = _replacement or _carried.get()
     if snapshot is None and not _uncommitted:
         snapshot = _warm()
-    return snapshot or await sync_to_async(current)()
+    return snapshot or await in_thread(current)()
 
 
 def served() -> Snapshot | None:

@@ -25,7 +25,7 @@ from rest_framework.request import Request
 from ai_models import directory, tickets
 from ai_models.api import errors
 from ai_models.api.directrequest import unused
-from ai_models.api.identities import in_thread
+from ai_models.api.identities import in_lookup_thread
 from ai_models.api.views import View
 from ai_models.capabilities import Capability
 from ai_models.exceptions import PermissionDenied, Unauthenticated
@@ -84,7 +84,7 @@ async def confirm(proof: Mapping[str, Any]) -> Identity:
         Unauthenticated: nobody, or nobody any more.
         NotReady: the database does not answer.
     """
-    return Identity(await in_thread(_authenticate)(proof), proof)
+    return Identity(await in_lookup_thread(_authenticate)(proof), proof)
 
 
 async def admit(identity: Identity) -> None:
@@ -94,7 +94,7 @@ async def admit(identity: Identity) -> None:
         RateLimitExceeded: it is one too many.
     """
     if View.throttle_classes:
-        await in_thread(_throttle)(identity)
+        await in_lookup_thread(_throttle)(identity)
 
 
 async def _require_same_user(identity: Identity, scope: Mapping[str, Any]) -> None:

@@ -72,7 +72,7 @@ class _Lookup(NamedTuple):
     task: asyncio.Task[Known]
 
 
-def in_thread(function: Callable[P, T]) -> Callable[P, Coroutine[Any, Any, T]]:
+def in_lookup_thread(function: Callable[P, T]) -> Callable[P, Coroutine[Any, Any, T]]:
     """Lookups have threads of their own: one that takes long is no concern of other requests and sockets."""
     return sync_to_async(function, thread_sensitive=False, executor=_threads())
 
@@ -100,7 +100,7 @@ class Identities:
         """
         seconds = conf().AUTH_CACHE_SECONDS
         if not seconds:
-            return await in_thread(look_up)()
+            return await in_lookup_thread(look_up)()
         now = monotonic()
         key = _key(scope)
         lookup = self._lookups.get(key)
@@ -113,10 +113,10 @@ class Identities:
                 return lookup.task.result()
         # Others may wait for it when this client has left.
         known = await asyncio.shield(lookup.task)
-        return await in_thread(look_up)() if joined and not known.lasting else known
+        return await in_lookup_thread(look_up)() if joined and not known.lasting else known
 
     def _begin(self, key: bytes, now: float, look_up: LookUp) -> _Lookup:
-        lookup = _Lookup(now, asyncio.get_running_loop().create_task(in_thread(look_up)()))
+        lookup = _Lookup(now, asyncio.get_running_loop().create_task(in_lookup_thread(look_up)()))
 
         def ended(task: asyncio.Task[Known]) -> None:
             if (task.cancelled() or task.exception() or not task.result().lasting) and self._lookups.get(key) is lookup:

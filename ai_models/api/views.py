@@ -26,7 +26,7 @@ from rest_framework.schemas.inspectors import ViewInspector
 from ai_models import service, tickets, tokenuse
 from ai_models.api import downloads, errors, forms, openapi, operations, requestid
 from ai_models.api.directrequest import DirectRequest
-from ai_models.api.identities import Known, in_thread
+from ai_models.api.identities import Known, in_lookup_thread
 from ai_models.api.operation import Call, Operation
 from ai_models.api.operations import ModelList, ProviderList
 from ai_models.api.parsers import StrictJSONParser, parse_object
@@ -139,7 +139,7 @@ class View(APIView):
         request.is_sent_by(known)
         self.check_permissions(request)
         if self.throttle_classes:
-            await in_thread(self.count)(request)
+            await in_lookup_thread(self.count)(request)
 
     def look_up(self, request: BodyRequest, direct: DirectRequest) -> Known:
         """Ask the host's authenticators, and look the user's permissions up."""
