@@ -15,6 +15,7 @@ from typing import Final, Self, TypeVar
 
 from ai_models import calls
 from ai_models.breaker import Breaker, Circuit
+from ai_models.budget import Budget
 from ai_models.bulkhead import Bulkhead, Full
 from ai_models.conf import Conf, conf
 from ai_models.exceptions import (
@@ -29,6 +30,7 @@ from ai_models.exceptions import (
 from ai_models.facts import max_concurrency
 from ai_models.snapshot import InstanceFacts
 from ai_models.telemetry import gauges, instruments
+from ai_models.transports import faults
 from ai_models.transports.batched import Batched
 from ai_models.types import Chunk
 
@@ -38,8 +40,7 @@ LONGEST_ADVICE: Final = 60.0
 """Seconds: no caller is told to come back later than this."""
 
 _FAILED: Final = "{} failed too often just now. Its calls are refused until it is known to answer again."
-_RESERVE: Final = 10.0  # retries that are there without any call
-_RETRIES_PER_SECOND: Final = 1.0  # so that an instance with few calls has some as well
+_SIGNS_OF_LIFE: Final = (UpstreamRateLimited, faults.Unsuitable)
 _SMOOTHING: Final = 0.1  # weight of the newest call in the mean
 
 
@@ -70,33 +71,7 @@ class Load:
         return _FAILED.format(self.provider)
 
 
-class _Budget:
-    """Retries that are left: a share of the calls, and a few beside. A token bucket."""
-
-    __slots__ = ("_filled_at", "_lock", "_seen", "_share", "_tokens", "calls")
-
-    def __init__(self, share: float | None) -> None:
-        self._share = share
-        self._lock = threading.Lock()
-        self._tokens, self._filled_at, self._seen = _RESERVE, time.monotonic(), 0
-        self.calls = 0  # two threads that count at once may lose one
-
-    def spend(self) -> bool:
-        """Take a retry. Whether there was one."""
-        if self._share is None:
-            return True
-        with self._lock:
-            now, counted = time.monotonic(), self.calls
-            earned = (counted - self._seen) * self._share + (now - self._filled_at) * _RETRIES_PER_SECOND
-            self._tokens = min(_RESERVE, self._tokens + earned)
-            self._filled_at, self._seen = now, counted
-            if self._tokens < 1:
-                return False
-            self._tokens -= 1
-            return True
-
-
-class _Admission:
+class Admission:
     """All of an instance, for its present settings. New ones begin with a closed breaker; places that are held stay held."""
 
     __slots__ = ("breaker", "budget", "bulkhead", "facts", "seconds", "settings", "slow", "wait")
@@ -107,11 +82,16 @@ class _Admission:
         self.bulkhead = bulkhead or Bulkhead(places, queue)
         self.bulkhead.resize(places, queue)
         self.breaker = Breaker(settings.BREAKER_FAILURES, settings.BREAKER_SECONDS, settings.BREAKER_MAX_SECONDS)
-        self.budget = _Budget(settings.RETRY_BUDGET)
+        self.budget = Budget(settings.RETRY_BUDGET)
         self.wait, self.slow = settings.MAX_WAIT_SECONDS, settings.BREAKER_SLOW_SECONDS
         self.seconds = 0.0  # that a call holds its place, on the average
 
+    def passage(self, limits: calls.Limits, *, streamed: bool = False) -> Passage:
+        """The way of one call."""
+        return Passage(self, limits, streamed=streamed)
+
     def leave(self, began: float) -> None:
+        """Give back a place that was taken then."""
         self.seconds += (time.monotonic() - began - self.seconds) * _SMOOTHING
         self.bulkhead.leave()
 
@@ -121,13 +101,14 @@ class _Admission:
         return Load(name, bulkhead.held, bulkhead.waiting, places, breaker.circuit, breaker.refusal())
 
     def open(self, seconds: float) -> CircuitOpen:
+        """Why a call is refused."""
         return CircuitOpen(
             _FAILED.format(self.facts.name),
             retry_after=min(max(1.0, seconds), LONGEST_ADVICE),
         )
 
     def full(self) -> RateLimitExceeded:
-        """With the time after which those who wait now will have had their turn."""
+        """Why a call is refused, with the time after which those who wait now will have had their turn."""
         waiting = self.bulkhead.waiting + 1
         seconds = self.seconds * waiting / (self.bulkhead.places or waiting)
         return RateLimitExceeded(
@@ -140,14 +121,16 @@ class Passage:
     """One call on its way to the instance. A context manager: nothing is held after it, and the breaker knows how it ended.
 
     Args:
-        seconds: the call's own time. It waits for places half as long at most, so that some is left for the answer.
+        limits: the call's own. It waits for places half of its time at most, so that some is left for the answer.
+        streamed: whether the first chunk has a time of its own.
     """
 
-    __slots__ = ("_admission", "_began", "_delivered", "_holds", "_seconds", "_ticket")
+    __slots__ = ("_admission", "_began", "_delivered", "_has_failed", "_holds", "_limits", "_seconds", "_ticket")
 
-    def __init__(self, admission: _Admission, seconds: float) -> None:
-        self._admission, self._seconds = admission, seconds
-        self._holds = self._delivered = False
+    def __init__(self, admission: Admission, limits: calls.Limits, *, streamed: bool) -> None:
+        self._admission, self._limits = admission, limits
+        self._seconds = min(limits.total, limits.first_chunk) if streamed else limits.total
+        self._holds = self._delivered = self._has_failed = False
         self._began = 0.0  # when the present attempt had its place
         self._ticket: int | None = None  # of the attempt whose end the breaker does not know yet
 
@@ -158,8 +141,14 @@ class Passage:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if error is not None:
             self._failed(error)
-        elif self._ticket is not None:
+        elif self._ticket is not None and not self._delivered:
             self._admission.breaker.succeeded(self._ticket)
+        self.leave()
+
+    def __del__(self) -> None:
+        # An event loop that was closed under a stream closes no generator.
+        if self._holds and self._ticket is not None:
+            self._admission.breaker.abandoned(self._ticket)
         self.leave()
 
     async def attempt(self, call: Callable[[], Awaitable[T]]) -> T:
@@ -224,9 +213,13 @@ class Passage:
         breaker = self._admission.breaker
         if self._tells_nothing(error):
             breaker.abandoned(ticket)
-        elif isinstance(error, UpstreamError) and error.retryable and not isinstance(error, UpstreamRateLimited):
+        elif isinstance(error, UpstreamError) and error.retryable and not isinstance(error, _SIGNS_OF_LIFE):
+            if self._has_failed and breaker.circuit is Circuit.CLOSED:
+                return  # one call is one failure, however often it is repeated
+            self._has_failed = True
             breaker.failed(ticket, error.retry_after or 0.0)
-            if breaker.circuit is Circuit.OPEN:
+            # Who waits may do so with newer settings, whose breaker knows nothing yet.
+            if breaker.circuit is Circuit.OPEN and _entries.get(self._admission.facts.id) is self._admission:
                 self._admission.bulkhead.dismiss()
         elif not self._delivered:
             breaker.succeeded(ticket)
@@ -237,7 +230,11 @@ class Passage:
         # A timeout that is never repeated is that of the call itself.
         if not isinstance(error, UpstreamTimeout) or calls.repeatable(error):
             return False
-        return self._delivered or time.monotonic() - self._began < self._admission.slow
+        if self._delivered or time.monotonic() - self._began < self._admission.slow:
+            return True
+        # A time that is shorter than the settings say is its caller's choice, and nobody else is to pay for it.
+        usual = self._admission.settings.TIMEOUT
+        return self._limits.total < usual["total"] or self._limits.first_chunk < usual["first_chunk"]
 
 
 class Stream:
@@ -273,17 +270,12 @@ class Stream:
 
 
 _lock = threading.Lock()
-_entries: dict[str, _Admission] = {}
-
-
-def passage(facts: InstanceFacts, limits: calls.Limits) -> Passage:
-    """The way of one call to an instance."""
-    return Passage(_of(facts), limits.total)
+_entries: dict[str, Admission] = {}
 
 
 def recovered(facts: InstanceFacts) -> None:
     """The instance is known to answer: its breaker closes."""
-    _of(facts).breaker.close()
+    of(facts).breaker.close()
 
 
 def load(facts: InstanceFacts) -> Load:
@@ -323,13 +315,14 @@ def _places(facts: InstanceFacts, settings: Conf) -> int | None:
     return max_concurrency(facts) or settings.MAX_CONCURRENT or None
 
 
-def _of(facts: InstanceFacts) -> _Admission:
+def of(facts: InstanceFacts) -> Admission:
+    """What stands before an instance. A call asks once: the settings may change while it is under way."""
     found = _entries.get(facts.id)
     if found is not None and found.facts.fingerprint == facts.fingerprint and found.settings is conf():
         return found
     with _lock:
         before = _entries.get(facts.id)
-        made = _entries[facts.id] = _Admission(facts, conf(), before.bulkhead if before is not None else None)
+        made = _entries[facts.id] = Admission(facts, conf(), before.bulkhead if before is not None else None)
         return made
 
 

@@ -161,6 +161,8 @@ def _check_framing(scope: Scope, limit: int) -> None:
     """
     lengths = [value for name, value in scope["headers"] if name == b"content-length"]
     chunked = any(name == b"transfer-encoding" for name, _ in scope["headers"])
+    if sum(name == b"content-type" for name, _ in scope["headers"]) > 1:
+        raise InvalidRequest("Content-Type is sent more than once.")
     if len(lengths) > 1 or (lengths and chunked) or not all(length.isdigit() for length in lengths):
         raise InvalidRequest("Content-Length and Transfer-Encoding contradict each other or are malformed.")
     if lengths and (len(lengths[0]) > 18 or int(lengths[0]) > limit):

@@ -33,7 +33,7 @@ class Circuit(StrEnum):
     """It is refused."""
 
     HALF_OPEN = "half-open"
-    """It is refused as long as a probe is under way."""
+    """It is refused while a probe is under way, unless that takes longer than the first pause."""
 
 
 class Breaker:
@@ -48,7 +48,7 @@ class Breaker:
         chance: between 0 and 1.
     """
 
-    __slots__ = ("_chance", "_clock", "_failures", "_lock", "_longest", "_next_pause", "_pause", "_probing", "_row",
+    __slots__ = ("_chance", "_clock", "_failures", "_lock", "_longest", "_next_pause", "_pause", "_probed", "_probing", "_row",
                  "_ticket", "_until", "_window")  # fmt: skip
 
     def __init__(
@@ -60,11 +60,12 @@ class Breaker:
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._failures, self._pause, self._longest, self._clock, self._chance = failures, pause, longest, clock, chance
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # as the bulkhead's
         self._ticket = 0
         self._until: float | None = None  # when the pause is over; none while it is closed
         self._next_pause = pause
         self._probing = False
+        self._probed = 0.0  # when the last probe began
         self._row = 0  # failures in a row
         self._window = 0  # the last outcomes as bits, 1 for a failure
 
@@ -82,7 +83,9 @@ class Breaker:
         left = until - self._clock()
         if left > 0:
             return left
-        return self._pause if self._probing else None
+        if self._probing and (left := self._probed + self._pause - self._clock()) > 0:
+            return left  # a probe that takes longer keeps nobody out
+        return None
 
     def enter(self) -> int | None:
         """A ticket for a call that is made now; ``None`` when it is refused. The first one after the pause is the probe."""
@@ -92,7 +95,7 @@ class Breaker:
             if self.refusal() is not None:
                 return None
             if self._until is not None:
-                self._probing = True
+                self._probing, self._probed = True, self._clock()
                 self._ticket += 1
             return self._ticket
 

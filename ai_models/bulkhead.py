@@ -57,7 +57,8 @@ class Bulkhead:
     def __init__(self, places: int | None, queue: int) -> None:
         self.places, self.queue = places, queue
         self.held = 0
-        self._lock = threading.Lock()
+        # The garbage collector may end an abandoned call, which gives its place back, while this thread has the lock.
+        self._lock = threading.RLock()
         self._waiting: OrderedDict[_Waiter, None] = OrderedDict()
 
     @property

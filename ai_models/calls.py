@@ -16,6 +16,7 @@ from ai_models.conf import conf
 from ai_models.exceptions import (
     AIModelsError,
     Internal,
+    InvalidRequest,
     NoObjectGenerated,
     UpstreamError,
     UpstreamInvalidResponse,
@@ -69,9 +70,16 @@ class Limits:
 
     @classmethod
     def of(cls, request: Mapping[str, Any]) -> Limits:
-        """The limits of a request; what it does not say comes from the settings."""
+        """The limits of a request; what it does not say comes from the settings.
+
+        Raises:
+            InvalidRequest: it asks for more than it may have.
+        """
         given = request.get("timeout", {})
-        limits = {**conf().TIMEOUT, **(given if isinstance(given, Mapping) else {"total": given})}
+        asked = given if isinstance(given, Mapping) else {"total": given}
+        if any(seconds > conf().MAX_TIMEOUT for seconds in asked.values()):
+            raise InvalidRequest(f"timeout: at most {conf().MAX_TIMEOUT:g} seconds may be asked for")
+        limits = {**conf().TIMEOUT, **asked}
         return cls(limits["total"], limits["first_chunk"], limits["chunk"], request.get("max_retries", conf().MAX_RETRIES))
 
 

@@ -32,6 +32,7 @@ class Conf:
         ALLOWED_HOSTS: ``host``, ``host:port`` or CIDR that instances made in the admin may reach although private.
         ON_UNSUPPORTED: ``warn`` reports a setting that the model cannot honour, ``error`` refuses the call.
         TIMEOUT: seconds, the default of every call: the whole call, up to the first chunk, between chunks.
+        MAX_TIMEOUT: seconds, the most that a caller may ask for in ``timeout``.
         MAX_RETRIES: attempts after the first one.
         MAX_PARALLEL: upstream calls that one call is split into and that run at once: batches of embeddings, single images.
         MAX_CONCURRENT: calls that one process makes to one provider instance at once; open streams count. An instance's
@@ -55,7 +56,7 @@ class Conf:
         VIDEO_EXPIRY_HOURS: videos are deleted so long after their job is completed.
         VIDEO_RETENTION_DAYS: jobs without videos are forgotten so long after they ended.
         RESUME_SECONDS: for so long after a stream's end its client can come back and read what it missed.
-        RESUME_CHARACTERS: how much of ended streams one process keeps in memory for that; the oldest go first.
+        RESUME_BYTES: how much of ended streams one process keeps in memory for that; the oldest go first.
         WS_MAX_MESSAGE_BYTES: the largest message a client may send over the websocket.
         WS_MESSAGES_PER_SECOND: how many messages it may send, on the average of some seconds.
         WS_MAX_STREAMS: streams that run at once on one socket.
@@ -64,7 +65,8 @@ class Conf:
         WS_IDLE_SECONDS: a socket without a stream is closed when its client sends nothing for so long.
         DIRECT: ``auto`` lets requests go to their view without Django's request cycle where the host has nothing in it that
             would be left out; ``True`` does so in any case, ``False`` never.
-        AUTH_CACHE_SECONDS: for so long, at most 1, it is remembered who a request's headers authenticate; 0 switches it off.
+        AUTH_CACHE_SECONDS: for so long, at most 1, it is remembered who a request's headers authenticate; 0 switches it off,
+            ``None`` is 1 where all authentication classes are of Django REST framework or knox, and else 0.
         DRAIN_NOTICE_SECONDS: for so long after a stop signal ``/readyz`` says 503 and everything is still served, so that a
             proxy notices; left out where nobody asks for readiness.
         DRAIN_SECONDS: for so long after that, requests and streams may come to their end.
@@ -83,6 +85,7 @@ class Conf:
     ALLOWED_HOSTS: tuple[str, ...] = ()
     ON_UNSUPPORTED: Literal["warn", "error"] = "warn"
     TIMEOUT: Mapping[str, float] = field(default_factory=lambda: {"total": 300.0, "first_chunk": 60.0, "chunk": 60.0})
+    MAX_TIMEOUT: float = 3600.0
     MAX_RETRIES: int = 2
     MAX_PARALLEL: int = 4
     MAX_CONCURRENT: int = 1000
@@ -104,7 +107,7 @@ class Conf:
     VIDEO_EXPIRY_HOURS: float = 24.0
     VIDEO_RETENTION_DAYS: float = 30.0
     RESUME_SECONDS: float = 300.0
-    RESUME_CHARACTERS: int = 32 * MIB
+    RESUME_BYTES: int = 32 * MIB
     WS_MAX_MESSAGE_BYTES: int = MIB
     WS_MESSAGES_PER_SECOND: int = 50
     WS_MAX_STREAMS: int = 20
@@ -112,7 +115,7 @@ class Conf:
     WS_MAX_SOCKETS: int = 10_000
     WS_IDLE_SECONDS: float = 300.0
     DIRECT: Literal["auto"] | bool = "auto"
-    AUTH_CACHE_SECONDS: float = 1.0
+    AUTH_CACHE_SECONDS: float | None = None
     DRAIN_NOTICE_SECONDS: float = 5.0
     DRAIN_SECONDS: float = 20.0
     OPENTELEMETRY: bool = True

@@ -54,11 +54,13 @@ class Directory:
             del self.streams[stream.id]
             return
         loop = asyncio.get_running_loop()
-        ended = self._ended[stream.id] = _Ended(stream.size + _ENTRY * len(stream.log), loop.time() + conf().RESUME_SECONDS)
+        ended = self._ended[stream.id] = _Ended(
+            stream.log.size() + _ENTRY * len(stream.log), loop.time() + conf().RESUME_SECONDS
+        )
         self._kept += ended.size
         if self._forgetting is None:
             self._forgetting = loop.call_at(ended.until, self._forget_in_time)
-        while self._kept > conf().RESUME_CHARACTERS:
+        while self._kept > conf().RESUME_BYTES:
             self.forget(next(iter(self._ended)))
 
     def forget(self, identity: str) -> None:

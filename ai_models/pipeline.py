@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar, cast
 
 from ai_models import admission, calls, connections, gates, jsontext, store
 from ai_models.access import may, supported_by
+from ai_models.admission import Admission
 from ai_models.capabilities import Capability
 from ai_models.conf import conf
 from ai_models.exceptions import InvalidRequest, ModelNotFound, UnsupportedFunctionality
@@ -28,7 +29,7 @@ T = TypeVar("T", bound=ModelResult)
 # What authenticates the instance, or frames the request. Callers' headers never touch these.
 _REFUSED_HEADERS = frozenset(
     {"authorization", "proxy-authorization", "api-key", "x-api-key", "x-goog-api-key", "cookie", "host", "connection",
-     "content-length", "content-type", "content-encoding", "transfer-encoding", "accept-encoding", "te", "upgrade"}
+     "content-length", "content-type", "content-encoding", "transfer-encoding", "accept-encoding", "expect", "te", "upgrade"}
 )  # fmt: skip
 
 
@@ -50,6 +51,7 @@ class Call(Generic[R]):
 
     capability: Capability
     facts: InstanceFacts
+    admission: Admission
     family: Family
     model: str
     named: bool
@@ -66,7 +68,7 @@ class Call(Generic[R]):
         """The result of the call, with what the service knows about it."""
         async with observed(self.facts):
             try:
-                with admission.passage(self.facts, self.limits) as passage:
+                with self.admission.passage(self.limits) as passage:
                     result = await calls.attempts(lambda: passage.attempt(attempt), self.limits, passage.again)
             except ModelNotFound as error:
                 raise self._explained(error) from None
@@ -79,7 +81,7 @@ class Call(Generic[R]):
         """The chunks of the call's stream, as :func:`calls.chunks` gives them."""
         async with observed(self.facts):
             try:
-                with admission.passage(self.facts, self.limits) as passage:
+                with self.admission.passage(self.limits, streamed=True) as passage:
                     async with aclosing(calls.chunks(lambda: passage.stream(start), self.limits, passage.again)) as chunks:
                         async for batch in chunks:
                             yield batch
@@ -134,7 +136,8 @@ class calling(Generic[R]):  # noqa: N801, it reads as what it does
         try:
             family.check_options(self._capability, cast(ModelRequest, validated))
             limits = calls.Limits.of(validated)
-            call = Call(self._capability, target.facts, family, model, _is_named(target), validated, limits)
+            entry = admission.of(target.facts)
+            call = Call(self._capability, target.facts, entry, family, model, _is_named(target), validated, limits)
             return await _with_supported_settings(call)
         except BaseException as error:
             await self._connected.__aexit__(type(error), error, error.__traceback__)

@@ -25,8 +25,8 @@ logger = logging.getLogger(__name__)
 WINDOW = 64
 """So many events are read ahead of the fastest reader; then the provider's stream waits."""
 
-WINDOW_CHARACTERS = 256 * 1024
-"""The same in characters of JSON."""
+WINDOW_BYTES = 256 * 1024
+"""The same in bytes of JSON."""
 
 STALL_SECONDS = 30.0
 """Readers that take nothing for so long while events wait are cut off, so that they do not hold the provider's connection."""
@@ -58,6 +58,10 @@ class Log(Sequence[str]):
         """Add the next event."""
         self._text += body.encode()
         self._ends.append(len(self._text))
+
+    def size(self, entries: int | None = None) -> int:
+        """Bytes of the first so many entries; of all when it is not said."""
+        return self._ends[-1 if entries is None else entries]
 
     def __len__(self) -> int:
         return len(self._ends) - 1
@@ -155,7 +159,6 @@ class ResumableStream:
         self.name = name
         self.on_disconnect = on_disconnect
         self.log = Log()
-        self.size = 0
         self.ended = False
         self.failure: AIModelsError | None = None
         self.delivered = False
@@ -244,9 +247,7 @@ class ResumableStream:
     def _append(self, event: events.Event) -> None:
         if self._fate is not None and isinstance(event, events.Abort):
             event = events.Error(self._fate)
-        body = encode(event, self._request_id)
-        self.log.append(body)
-        self.size += len(body)
+        self.log.append(encode(event, self._request_id))
         if isinstance(event, events.TERMINAL):
             self.ended = True
             self.failure = event.error if isinstance(event, events.Error) else None
@@ -271,13 +272,14 @@ class ResumableStream:
 
     def _is_far_ahead(self) -> bool:
         """Whether the provider should wait. A stream that nobody reads any more is to be finished, or being closed."""
-        if len(self.log) < WINDOW and self.size < WINDOW_CHARACTERS:  # whatever readers do
+        size = self.log.size()
+        if len(self.log) < WINDOW and size < WINDOW_BYTES:  # whatever readers do
             return False
         if self.ended or self._closing is not None or self._read_elsewhere or not self._readers:
             return False
-        ahead = len(self.log) - max(reader.position for reader in self._readers)
-        characters = self.size - max(reader.size for reader in self._readers)
-        return ahead >= WINDOW or (ahead > 1 and characters >= WINDOW_CHARACTERS)
+        position = max(reader.position for reader in self._readers)
+        ahead = len(self.log) - position
+        return ahead >= WINDOW or (ahead > 1 and size - self.log.size(position) >= WINDOW_BYTES)
 
     def _cut_off(self) -> None:
         stalled, self._readers = self._readers, set()
@@ -305,7 +307,6 @@ class LocalReader:
     def __init__(self, stream: ResumableStream, after: int) -> None:
         self._stream = stream
         self.position = after
-        self.size = sum(map(len, stream.log[:after]))
         self.cut = False
 
     async def next(self) -> Entry | None:
@@ -321,7 +322,8 @@ class LocalReader:
 
     def ready(self) -> list[Entry]:
         """See :class:`Reader`."""
-        there = 0 if self.cut else len(self._stream.log) - self.position
+        # The last one is left to be asked for, once those before it are sent: then it counts as delivered.
+        there = 0 if self.cut else len(self._stream.log) - self.position - self._stream.ended
         return [self._take() for _ in range(min(there, WINDOW))]
 
     def leave(self) -> None:
@@ -332,7 +334,6 @@ class LocalReader:
         stream = self._stream
         body = stream.log[self.position]
         self.position += 1
-        self.size += len(body)
         last = stream.ended and self.position == len(stream.log)
         if last:
             stream.delivered = True

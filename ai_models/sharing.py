@@ -130,7 +130,8 @@ class SharedReader:
 
     def ready(self) -> list[Entry]:
         """See :class:`~ai_models.resumption.Reader`."""
-        return [self._take() for _ in range(min(len(self._read), WINDOW))]
+        there = len(self._read) - bool(self._read and self._read[-1].last)
+        return [self._take() for _ in range(min(there, WINDOW))]
 
     def leave(self) -> None:
         """See :class:`~ai_models.resumption.Reader`."""

@@ -304,7 +304,7 @@ async def _asked(claim: Claim, facts: InstanceFacts, call: Callable[[], Coroutin
     """The provider's answer within so many seconds, to one attempt; the steps themselves are what is repeated."""
     limits = replace(calls.Limits.of({}), total=seconds, max_retries=0)
     async with observed(facts):
-        with admission.passage(facts, limits) as passage:
+        with admission.of(facts).passage(limits) as passage:
             return await _kept(claim, calls.attempts(lambda: passage.attempt(call), limits))
 
 

@@ -21,8 +21,9 @@ from asgiref.sync import SyncToAsync, ThreadSensitiveContext, sync_to_async
 from django.conf import settings
 from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
 from django.core.handlers.asgi import ASGIHandler, get_script_prefix
-from django.core.signals import request_finished, request_started
+from django.core.signals import got_request_exception, request_finished, request_started
 from django.db import close_old_connections
+from django.dispatch import Signal
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import Resolver404, resolve, set_script_prefix
@@ -59,6 +60,13 @@ _IDLE = (
 """Middleware of Django that does nothing for a POST without a cookie to a view that is exempt from it. What authenticators may
 want of it, they are given when they are asked."""
 
+_SIGNALS: Mapping[str, Signal] = {
+    "request_started": request_started,
+    "request_finished": request_finished,
+    "got_request_exception": got_request_exception,
+}
+"""Signals that Django sends of each request."""
+
 logger = logging.getLogger(__name__)
 
 _JSON = b"application/json"
@@ -71,7 +79,7 @@ def obstacles(app: Application) -> Iterator[str]:
             yield f"MIDDLEWARE has {path}"
     if not _is_django(app):
         yield f"{type(app).__module__}.{type(app).__qualname__} stands around Django's application"
-    for name, signal in (("request_started", request_started), ("request_finished", request_finished)):
+    for name, signal in _SIGNALS.items():
         for listener in _listeners(signal):
             if not str(getattr(listener, "__module__", "")).startswith("django."):
                 yield f"{getattr(listener, '__module__', 'an object')} listens to {name}"
@@ -209,8 +217,8 @@ async def _until_client_leaves(receive: Receive) -> AsyncIterator[None]:
 
 
 def _is_plain(headers: list[tuple[bytes, bytes]]) -> bool:
-    """Whether a request is authenticated by a header alone, and has a JSON body."""
-    authorized = json = False
+    """Whether a request is authenticated by a header alone, and has a small JSON body."""
+    authorized = json = small = False
     for name, value in headers:
         if name == b"cookie":
             return False
@@ -218,7 +226,10 @@ def _is_plain(headers: list[tuple[bytes, bytes]]) -> bool:
             authorized = True
         elif name == b"content-type":
             json = value.partition(b";")[0].strip().lower() == _JSON
-    return authorized and json
+        elif name == b"content-length":
+            # Django puts a larger one into a file, so that nobody fills the memory before it is known who sends it.
+            small = value.isdigit() and int(value) <= settings.FILE_UPLOAD_MAX_MEMORY_SIZE
+    return authorized and json and small
 
 
 def _is_django(app: Any) -> bool:
@@ -227,7 +238,7 @@ def _is_django(app: Any) -> bool:
         return _is_django(app.application)
     if (type(app).__module__, type(app).__qualname__) == ("channels.routing", "ProtocolTypeRouter"):
         return _is_django(app.application_mapping.get("http"))
-    return type(app) is ASGIHandler
+    return type(app) is ASGIHandler and ASGIHandler.__call__.__module__ == "django.core.handlers.asgi"
 
 
 def _listeners(signal: Any) -> Iterator[Any]:

@@ -23,6 +23,7 @@ class DirectRequest(ASGIRequest):
     Attributes:
         identities: remember who the headers authenticate.
         is_empty: whether it has no body.
+        is_session_read: whether an authenticator looked for a session.
     """
 
     _read_started: bool
@@ -31,6 +32,7 @@ class DirectRequest(ASGIRequest):
         super().__init__(scope, BytesIO())
         self.identities = identities
         self.is_empty = True
+        self.is_session_read = False
 
     def arrived(self, body: bytes) -> None:
         """The body is complete."""
@@ -39,12 +41,12 @@ class DirectRequest(ASGIRequest):
 
     @property
     def is_read(self) -> bool:
-        """Whether the body was looked at."""
-        return self._read_started
+        """Whether the body was looked at, or was not since there is none."""
+        return self._read_started or self.is_empty
 
     @property
-    def is_session_read(self) -> bool:
-        """Whether an authenticator looked for a session."""
+    def is_session_accessed(self) -> bool:
+        """Whether the session that it was given has been looked at."""
         session = getattr(self, "session", None)
         return session is not None and session.accessed
 

@@ -13,14 +13,12 @@ import os
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import cache
 from time import monotonic
 from typing import Any, NamedTuple, ParamSpec, TypeVar
-from weakref import WeakKeyDictionary
 
 from asgiref.sync import sync_to_async
-
-from ai_models.conf import conf
 
 REMEMBERED = 4096
 """So many are remembered at once; those that were not asked for the longest go first."""
@@ -33,13 +31,31 @@ _DIFFERENT_EACH_TIME = frozenset(
         b"x-request-id",
         b"traceparent",
         b"tracestate",
-        b"baggage",
         b"sentry-trace",
-        b"idempotency-key",
         b"x-stainless-retry-count",
     }
 )
 """Headers that say nothing about the sender, and would make each request another one."""
+
+_ORDINARY = frozenset(
+    {
+        "type",
+        "asgi",
+        "http_version",
+        "method",
+        "scheme",
+        "path",
+        "raw_path",
+        "query_string",
+        "root_path",
+        "headers",
+        "client",
+        "server",
+        "extensions",
+        "state",
+    }
+)
+"""What servers tell of a request. Whatever else is there, applications around this one have put there."""
 
 _SECRET = os.urandom(32)
 
@@ -56,20 +72,24 @@ class Known(NamedTuple):
         authenticator: the one that found it.
         lasting: whether another request with the same headers would be answered in the same way. It is not when nobody was
             found, or when the body was looked at.
+        by_session: whether the authenticators looked for a session.
     """
 
     user: Any
     auth: Any
     authenticator: Any
     lasting: bool
+    by_session: bool = False
 
 
 LookUp = Callable[[], Known]
 
 
-class _Lookup(NamedTuple):
+@dataclass(slots=True)
+class _Lookup:
     began: float
     task: asyncio.Task[Known]
+    waiting: int = 0
 
 
 def in_lookup_thread(function: Callable[P, T]) -> Callable[P, Coroutine[Any, Any, T]]:
@@ -88,18 +108,18 @@ class Identities:
     def __init__(self) -> None:
         self._lookups: OrderedDict[bytes, _Lookup] = OrderedDict()
 
-    async def find(self, scope: Mapping[str, Any], look_up: LookUp) -> Known:
+    async def find(self, scope: Mapping[str, Any], look_up: LookUp, seconds: float) -> Known:
         """Who sends this.
 
         Args:
             scope: of the request.
             look_up: asks the host's authenticators; called in a thread.
+            seconds: for so long it may be remembered.
 
         Raises:
             Exception: whatever ``look_up`` raises.
         """
-        seconds = conf().AUTH_CACHE_SECONDS
-        if not seconds:
+        if not seconds or _tells_more(scope):
             return await in_lookup_thread(look_up)()
         now = monotonic()
         key = _key(scope)
@@ -111,8 +131,7 @@ class Identities:
             self._lookups.move_to_end(key)
             if lookup.task.done():
                 return lookup.task.result()
-        # Others may wait for it when this client has left.
-        known = await asyncio.shield(lookup.task)
+        known = await _result(lookup)
         return await in_lookup_thread(look_up)() if joined and not known.lasting else known
 
     def _begin(self, key: bytes, now: float, look_up: LookUp) -> _Lookup:
@@ -130,13 +149,31 @@ class Identities:
         return lookup
 
 
-_of_loops: WeakKeyDictionary[asyncio.AbstractEventLoop, Identities] = WeakKeyDictionary()
+async def _result(lookup: _Lookup) -> Known:
+    """What is found, for one of those who wait for it. When the last of them has left, it is not looked up any more."""
+    lookup.waiting += 1
+    try:
+        return await asyncio.shield(lookup.task)
+    finally:
+        lookup.waiting -= 1
+        if not lookup.waiting:
+            lookup.task.cancel()
+
+
+def _tells_more(scope: Mapping[str, Any]) -> bool:
+    """Whether there is something that an authenticator may look at and that is no part of the key."""
+    return bool(scope.keys() - _ORDINARY or scope.get("state") or "tls" in (scope.get("extensions") or ()))
+
+
+_of_loops: dict[asyncio.AbstractEventLoop, Identities] = {}
 
 
 def here() -> Identities:
     """Those of the running event loop."""
     loop = asyncio.get_running_loop()
     if (found := _of_loops.get(loop)) is None:
+        for ended in [other for other in _of_loops if other.is_closed()]:
+            del _of_loops[ended]
         found = _of_loops[loop] = Identities()
     return found
 
@@ -152,6 +189,7 @@ def _key(scope: Mapping[str, Any]) -> bytes:
         scope["path"].encode("utf-8", "surrogateescape"),
         scope.get("query_string", b""),
         str(client[0]).encode() if client else b"",
+        repr(scope.get("server")).encode(),
     ]
     for name, value in scope["headers"]:
         if name not in _DIFFERENT_EACH_TIME:

@@ -26,11 +26,13 @@ from rest_framework.schemas.inspectors import ViewInspector
 from ai_models import service, tickets, tokenuse
 from ai_models.api import downloads, errors, forms, openapi, operations, requestid
 from ai_models.api.directrequest import DirectRequest
-from ai_models.api.identities import Known, in_lookup_thread
+from ai_models.api.identities import Known
 from ai_models.api.operation import Call, Operation
 from ai_models.api.operations import ModelList, ProviderList
 from ai_models.api.parsers import StrictJSONParser, parse_object
 from ai_models.capabilities import Capability
+from ai_models.conf import conf
+from ai_models.database import in_thread
 from ai_models.exceptions import InvalidRequest
 from ai_models.serialization import to_json, validate
 
@@ -38,7 +40,17 @@ INLINE_BYTES = 64 * 1024
 """A body up to this size is parsed on the event loop; a larger one in a thread, so that other requests go on."""
 
 
+_KNOWN_AUTHENTICATORS = frozenset({"rest_framework.authentication", "knox.auth"})
+"""Modules of the authentication classes that are known to give a user and nothing beside."""
+
 _REQUEST_ID = f"HTTP_{requestid.HEADER.upper().replace('-', '_')}"
+
+
+def _remembered_seconds(authenticators: tuple[type, ...]) -> float:
+    """For how long it is remembered who headers authenticate."""
+    if (seconds := conf().AUTH_CACHE_SECONDS) is not None:
+        return seconds
+    return 1.0 if all(kind.__module__ in _KNOWN_AUTHENTICATORS for kind in authenticators) else 0.0
 
 
 class JSONOnly(BaseContentNegotiation):
@@ -135,11 +147,13 @@ class View(APIView):
         """What :meth:`initial` does, with who the headers authenticate remembered for a moment."""
         self.format_kwarg = request.version = request.versioning_scheme = None
         request.accepted_renderer, request.accepted_media_type = self.perform_content_negotiation(request)
-        known = await direct.identities.find(direct.scope, partial(self.look_up, request, direct))
+        look_up = partial(self.look_up, request, direct)
+        known = await direct.identities.find(direct.scope, look_up, _remembered_seconds(tuple(self.authentication_classes)))
         request.is_sent_by(known)
+        direct.is_session_read = known.by_session
         self.check_permissions(request)
         if self.throttle_classes:
-            await in_lookup_thread(self.count)(request)
+            await in_thread(self.check_throttles)(request)
 
     def look_up(self, request: BodyRequest, direct: DirectRequest) -> Known:
         """Ask the host's authenticators, and look the user's permissions up."""
@@ -150,14 +164,7 @@ class View(APIView):
             # Cached on the user; the service's permission checks then need no query.
             user.has_perm(Capability.TEXT_GENERATION.permission)
             found = bool(user.is_authenticated) and not direct.is_read
-            return Known(user, request.auth, request._authenticator, found)
-        finally:
-            close_old_connections()
-
-    def count(self, request: Request) -> None:
-        """Count the request against the host's throttles."""
-        try:
-            self.check_throttles(request)
+            return Known(user, request.auth, request._authenticator, found, direct.is_session_accessed)
         finally:
             close_old_connections()
 

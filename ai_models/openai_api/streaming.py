@@ -133,7 +133,7 @@ class Body:
             self._news.set()
 
     def _is_far_ahead(self) -> bool:
-        return len(self._waiting) >= resumption.WINDOW or self._size >= resumption.WINDOW_CHARACTERS
+        return len(self._waiting) >= resumption.WINDOW or self._size >= resumption.WINDOW_BYTES
 
     async def _has_room(self) -> bool:
         """Wait for the client to take something, and tell whether it did."""

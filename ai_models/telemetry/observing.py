@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import threading
 import time
 from collections import Counter
@@ -129,7 +130,7 @@ class _Submission:
     capability: Capability = Capability.VIDEO_GENERATION
 
 
-_lock = threading.Lock()
+_lock = threading.RLock()  # the garbage collector may end another call while this thread has it
 _active: Counter[tuple[str, str]] = Counter()
 
 
@@ -150,6 +151,17 @@ def _under_way() -> list[gauges.Reading]:
 gauges.watch(instruments.ACTIVE, _under_way)
 
 
+def _start_over() -> None:
+    """Nothing that the parent has under way is under way in a forked process."""
+    global _lock
+    _lock = threading.RLock()
+    _active.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_start_over)
+
+
 class _Observation:
     """One call, from its beginning to its end."""
 
@@ -165,6 +177,7 @@ class _Observation:
         self._chunk_recorders: list[Callable[[float], None]] = []
         self._outcome = attributes.Outcome()
         self._began = 0.0
+        self._is_counted = False
 
     def counted(self, start: Callable[[], T]) -> Callable[[], T]:
         """``start``, which counts how often it is called."""
@@ -198,8 +211,11 @@ class _Observation:
                 with self._current():
                     batch = await anext(chunks, None)
                 while batch is not None:
-                    for chunk in batch:
-                        self._take(chunk)
+                    try:
+                        for chunk in batch:
+                            self._take(chunk)
+                    except Exception as failure:  # as in _begin
+                        _warn(failure)
                     yield batch
                     batch = await anext(chunks, None)
         except BaseException as failure:
@@ -209,16 +225,23 @@ class _Observation:
             self._end(error)
 
     def _begin(self) -> None:
+        try:
+            self._prepare()
+        except Exception as failure:  # what watches a call must not change its outcome
+            _warn(failure)
+        self._began = self._last = time.perf_counter()
+
+    def _prepare(self) -> None:
         watchers, call = self._watchers, self._call
-        if watchers.sinks:
-            _count(call, 1)
-            self._labels = attributes.labels(call.facts, call.capability, call.model)
         if watchers.tracing is not None:
             self._span = watchers.tracing.span(attributes.identifying(call.facts, call.capability, call.model))
             if self._span.is_recording():
                 self._span.set_attributes(attributes.of_request(call.capability, call.request, streamed=self._streamed))
                 self._outcome.capture()
-        self._began = self._last = time.perf_counter()
+        if watchers.sinks:
+            self._labels = attributes.labels(call.facts, call.capability, call.model)
+            _count(call, 1)
+            self._is_counted = True
 
     def _current(self) -> AbstractContextManager[None]:
         """What is done in the block belongs to the call's span."""
@@ -241,12 +264,12 @@ class _Observation:
 
     def _end(self, error: BaseException | None) -> None:
         seconds = time.perf_counter() - self._began
-        if self._watchers.sinks:
+        if self._is_counted:
             _count(self._call, -1)
         try:
             self._tell(seconds, _code(error))
-        except Exception as failure:  # the call is done; telling of it must not change its outcome
-            logger.warning("A call could not be recorded: %s", type(failure).__name__)
+        except Exception as failure:  # as in _begin
+            _warn(failure)
 
     def _tell(self, seconds: float, code: str | None) -> None:
         outcome = self._outcome
@@ -300,6 +323,10 @@ def _traced(span: Span) -> Iterator[None]:
             token = correlation.trace_headers.set(otel.outgoing(span))
             stack.callback(correlation.trace_headers.reset, token)
         yield
+
+
+def _warn(failure: Exception) -> None:
+    logger.warning("A call could not be recorded: %s", type(failure).__name__)
 
 
 def _code(error: BaseException | None) -> str | None:

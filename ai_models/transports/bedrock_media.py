@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ai_models.exceptions import ContentPolicyViolation, UnsupportedFunctionality, UpstreamError, UpstreamInvalidResponse
+from ai_models.exceptions import ContentPolicyViolation, UnsupportedFunctionality, UpstreamError
 from ai_models.transports import encoded, faults, masks
 from ai_models.types import ImageResult, Warning
 
@@ -106,4 +106,4 @@ def _imageless(payload: Mapping[str, Any]) -> Exception:
     failure = faults.from_failed_work(payload.get("error"))
     if isinstance(failure, ContentPolicyViolation):
         return failure
-    return UpstreamInvalidResponse("The provider's answer has no image.")
+    return faults.Unsuitable("The provider's answer has no image.")

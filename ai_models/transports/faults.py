@@ -21,6 +21,7 @@ from ai_models.exceptions import (
     PayloadTooLarge,
     UpstreamAuthFailed,
     UpstreamError,
+    UpstreamInvalidResponse,
     UpstreamRateLimited,
     UpstreamTimeout,
 )
@@ -49,6 +50,10 @@ _STATUS_OF_CODE = {
     "rate_limit_error": 429, "rate_limit_exceeded": 429, "insufficient_quota": 429, "throttlingException": 429,
     "overloaded_error": 529,
 }  # fmt: skip
+
+
+class Unsuitable(UpstreamInvalidResponse):
+    """The provider gave a complete answer that has not in it what was asked for."""
 
 
 class NotPermitted(UpstreamAuthFailed):

@@ -297,8 +297,8 @@ def _refused() -> ContentPolicyViolation:
 
 
 def _imageless() -> UpstreamInvalidResponse:
-    return UpstreamInvalidResponse("The provider's answer has no image.")
+    return faults.Unsuitable("The provider's answer has no image.")
 
 
 def _soundless() -> UpstreamInvalidResponse:
-    return UpstreamInvalidResponse("The provider's answer has no sound.")
+    return faults.Unsuitable("The provider's answer has no sound.")

@@ -30,7 +30,7 @@ _T = TypeVar("_T")
 
 _PRINTABLE = re.compile(r"[!-~]+")
 # They say where a request goes and where it ends, which no setting of an instance may.
-_FRAMING = frozenset({"host", "connection", "content-length", "transfer-encoding", "te", "upgrade"})
+_FRAMING = frozenset({"host", "connection", "content-length", "transfer-encoding", "expect", "te", "upgrade"})
 _HEADERS = {"user-agent": "django-ai-models", "accept": "*/*"}
 
 JSON = "application/json"

@@ -61,7 +61,13 @@ class OpenAITransport:
             aclosing(streaming.server_sent_events(response, _is_last)) as events,
         ):
             async for arrived in events:
-                yield [chat_answers.chunk(payload, calls) for _, payload in arrived]
+                batch: list[Chunk] = []
+                try:
+                    for _, payload in arrived:
+                        batch.append(chat_answers.chunk(payload, calls))
+                finally:
+                    if batch:
+                        yield batch
 
     async def embed(self, body: Mapping[str, Any], *, headers: Mapping[str, str] | None = None) -> EmbedResult:
         """``POST embeddings``; ``body["input"]`` is a list."""

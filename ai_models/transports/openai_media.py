@@ -43,7 +43,7 @@ def images(payload: Mapping[str, Any]) -> ImageResult:
     """
     items = payload.get("data")
     if not isinstance(items, list) or not items:
-        raise UpstreamInvalidResponse("The provider's answer has no image.")
+        raise faults.Unsuitable("The provider's answer has no image.")
     return ImageResult(
         images=tuple(_image(item) for item in items),
         usage=usage(payload.get("usage")),
@@ -64,7 +64,7 @@ def speech(data: bytes, declared: str, asked: str | None) -> SpeechResult:
     raw = asked == "pcm" and not data.startswith(b"RIFF")
     found = _SOUNDS["pcm"] if raw else media.media_type(data) or _SOUNDS.get(asked or "") or declared
     if not data or not found.startswith(("audio/", "video/")):
-        raise UpstreamInvalidResponse("The provider's answer is no sound.")
+        raise faults.Unsuitable("The provider's answer is no sound.")
     return SpeechResult(audio=GeneratedFile(bytes=data, media_type=found))
 
 

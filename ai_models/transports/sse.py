@@ -43,9 +43,11 @@ class Decoder:
             UpstreamInvalidResponse: a single event is larger than allowed.
         """
         text = self._text.decode(piece)
-        if self._after_return and text:
-            text = text.removeprefix("\n")  # the second half of a CRLF that was cut in two
-        self._after_return = text.endswith("\r") or (self._after_return and not text)
+        if text:
+            ends = text.endswith("\r")
+            if self._after_return:
+                text = text.removeprefix("\n")  # the second half of a CRLF that was cut in two
+            self._after_return = ends
         text = self._rest + text
         start = 0
         if "\r" not in text and not self._data and not self._event:

@@ -417,6 +417,6 @@ def test_an_instance_whose_calls_are_refused_says_so(sign_in: SignIn, one: Provi
     async def dead() -> None:
         raise UpstreamError("It is dead.")
 
-    with pytest.raises(UpstreamError), admission.passage(facts_of(one), Limits.of({})) as passage:
+    with pytest.raises(UpstreamError), admission.of(facts_of(one)).passage(Limits.of({})) as passage:
         async_to_sync(passage.attempt)(dead)
     assert all("one failed too often just now" in client.get(page).content.decode() for page in pages)

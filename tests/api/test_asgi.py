@@ -62,6 +62,7 @@ async def test_an_ordinary_request_passes() -> None:
     [
         [(b"content-length", b"3"), (b"content-length", b"3")],
         [(b"content-length", b"3"), (b"transfer-encoding", b"chunked")],
+        [(b"content-type", b"multipart/form-data; boundary=x"), (b"content-type", b"application/json")],
         [(b"content-length", b"-3")],
         [(b"content-length", b"")],
     ],

@@ -17,11 +17,13 @@ from django.http import HttpRequest, HttpResponse
 from knox.auth import TokenAuthentication
 from knox.models import AuthToken
 from pytest_django import Settings
+from rest_framework.authentication import SessionAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.throttling import BaseThrottle
 
 from ai_models import asgi
-from ai_models.api import identities
+from ai_models.api import identities, views
+from ai_models.api.direct import _is_plain
 from ai_models.api.directrequest import DirectRequest
 from ai_models.api.identities import Identities, Known
 from ai_models.api.views import View
@@ -259,8 +261,9 @@ class SignsBodies(TokenAuthentication):  # type: ignore[misc]
 
 
 def test_an_authenticator_that_reads_the_body_is_asked_each_time(
-    server: LiveServer, user: User, monkeypatch: pytest.MonkeyPatch
+    server: LiveServer, user: User, monkeypatch: pytest.MonkeyPatch, settings: Settings
 ) -> None:
+    settings.AI_MODELS = {**settings.AI_MODELS, "AUTH_CACHE_SECONDS": 1.0}
     monkeypatch.setattr(View, "authentication_classes", (SignsBodies,))
     headers = bearer(user)
     assert ask(server, headers, json={"prompt": "signed"}).status_code == 200
@@ -300,18 +303,18 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 async def test_the_age_counts_from_before_the_lookup(clock: list[float]) -> None:
     known, asked = Identities(), Asked()
     asked.go_on.clear()
-    first = asyncio.ensure_future(known.find(SCOPE, asked))
+    first = asyncio.ensure_future(known.find(SCOPE, asked, 1.0))
     await asyncio.sleep(0)
     clock[0] += 0.9
-    joined = asyncio.ensure_future(known.find(SCOPE, asked))
+    joined = asyncio.ensure_future(known.find(SCOPE, asked, 1.0))
     await asyncio.sleep(0)
     clock[0] += 0.2
-    late = asyncio.ensure_future(known.find(SCOPE, asked))
+    late = asyncio.ensure_future(known.find(SCOPE, asked, 1.0))
     await asyncio.sleep(0)
     asked.go_on.set()
     assert (await first).user == (await joined).user != (await late).user
     assert asked.count == 2
-    await known.find(SCOPE, asked)
+    await known.find(SCOPE, asked, 1.0)
     assert asked.count == 2
 
 
@@ -321,24 +324,69 @@ async def test_what_does_not_last_is_not_remembered(asked: Asked) -> None:
     for _ in range(3):
         if asked.error:
             with pytest.raises(AuthenticationFailed):
-                await known.find(SCOPE, asked)
+                await known.find(SCOPE, asked, 1.0)
         else:
-            await known.find(SCOPE, asked)
+            await known.find(SCOPE, asked, 1.0)
     assert asked.count == 3
 
 
 async def test_requests_that_wait_together_for_what_does_not_last_ask_for_themselves() -> None:
     known, asked = Identities(), Asked(lasting=False)
-    found = await asyncio.gather(*(known.find(SCOPE, asked) for _ in range(3)))
+    found = await asyncio.gather(*(known.find(SCOPE, asked, 1.0) for _ in range(3)))
     assert len({each.user for each in found}) == 3
 
 
-async def test_zero_seconds_switch_it_off(settings: Settings) -> None:
-    settings.AI_MODELS = {**settings.AI_MODELS, "AUTH_CACHE_SECONDS": 0}
+async def test_zero_seconds_switch_it_off() -> None:
     known, asked = Identities(), Asked()
     for _ in range(2):
-        await known.find(SCOPE, asked)
+        await known.find(SCOPE, asked, 0.0)
     assert asked.count == 2
+
+
+@pytest.mark.parametrize("more", [{"tenant": "a"}, {"state": {"tenant": "a"}}, {"extensions": {"tls": {}}}])
+async def test_what_an_application_around_told_may_count(more: dict[str, Any]) -> None:
+    known, asked = Identities(), Asked()
+    for _ in range(2):
+        await known.find({**SCOPE, **more}, asked, 1.0)
+    assert asked.count == 2
+
+
+class LeavesMore(TokenAuthentication):  # type: ignore[misc]
+    """Of the host's own: it may do whatever it likes."""
+
+
+def test_only_what_known_classes_found_is_remembered_unless_the_host_says_so(settings: Settings) -> None:
+    known = (TokenAuthentication, SessionAuthentication)
+    assert views._remembered_seconds(known) == 1.0
+    assert views._remembered_seconds((*known, LeavesMore)) == 0.0
+    settings.AI_MODELS = {**settings.AI_MODELS, "AUTH_CACHE_SECONDS": 0.5}
+    assert views._remembered_seconds((LeavesMore,)) == 0.5
+
+
+async def test_nobody_is_looked_up_for_clients_that_left() -> None:
+    known, asked = Identities(), Asked()
+    asked.go_on.clear()
+    waiting = [asyncio.ensure_future(known.find({**SCOPE, "path": str(number)}, asked, 1.0)) for number in range(50)]
+    await asyncio.sleep(0)
+    for task in waiting:
+        task.cancel()
+    await asyncio.wait(waiting)
+    asked.go_on.set()
+    assert (await known.find(SCOPE, asked, 1.0)).user
+    assert asked.count <= identities._LOOKUPS_AT_ONCE + 1
+
+
+async def test_an_empty_body_counts_as_looked_at() -> None:
+    request = DirectRequest({**SCOPE, "query_string": b""}, Identities())
+    assert request.is_read
+    request.arrived(b"{}")
+    assert not request.is_read
+
+
+@pytest.mark.parametrize(("length", "plain"), [(b"100", True), (b"3000000", False), (b"", False), (None, False)])
+def test_large_bodies_go_to_django(length: bytes | None, plain: bool) -> None:
+    headers = [(b"authorization", b"Bearer x"), (b"content-type", b"application/json")]
+    assert _is_plain([*headers, *([(b"content-length", length)] if length is not None else [])]) is plain
 
 
 @pytest.mark.parametrize(
@@ -350,14 +398,16 @@ async def test_zero_seconds_switch_it_off(settings: Settings) -> None:
         {"client": ("127.0.0.2", 1)},
         {"path": f"{BASE}/embed"},
         {"method": "GET"},
+        {"server": ("127.0.0.1", 8001)},
+        {"headers": [(b"authorization", b"x"), (b"baggage", b"tenant=a")]},
     ],
 )
 async def test_whatever_an_authenticator_may_look_at_is_told_apart(other: dict[str, Any]) -> None:
     known, asked = Identities(), Asked()
-    await known.find(SCOPE, asked)
-    await known.find({**SCOPE, **other}, asked)
+    await known.find(SCOPE, asked, 1.0)
+    await known.find({**SCOPE, **other}, asked, 1.0)
     assert asked.count == 2
-    await known.find({**SCOPE, "client": ("127.0.0.1", 2), "headers": [*SCOPE["headers"], (b"traceparent", b"0")]}, asked)
+    await known.find({**SCOPE, "client": ("127.0.0.1", 2), "headers": [*SCOPE["headers"], (b"traceparent", b"0")]}, asked, 1.0)
     assert asked.count == 2
 
 
@@ -365,17 +415,17 @@ async def test_only_so_many_are_remembered(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(identities, "REMEMBERED", 2)
     known, asked = Identities(), Asked()
     for path in "abc":
-        await known.find({**SCOPE, "path": path}, asked)
-    await known.find({**SCOPE, "path": "c"}, asked)
+        await known.find({**SCOPE, "path": path}, asked, 1.0)
+    await known.find({**SCOPE, "path": "c"}, asked, 1.0)
     assert asked.count == 3
-    await known.find({**SCOPE, "path": "a"}, asked)
+    await known.find({**SCOPE, "path": "a"}, asked, 1.0)
     assert asked.count == 4
 
 
 async def test_a_client_that_leaves_takes_the_lookup_from_nobody() -> None:
     known, asked = Identities(), Asked()
     asked.go_on.clear()
-    first, second = (asyncio.ensure_future(known.find(SCOPE, asked)) for _ in range(2))
+    first, second = (asyncio.ensure_future(known.find(SCOPE, asked, 1.0)) for _ in range(2))
     await asyncio.sleep(0)
     first.cancel()
     asked.go_on.set()

@@ -42,7 +42,7 @@ def provider(keys: dict[str, str]) -> None:
 
 
 # Contrast depends on the theme and room on the width, so that each of both is looked at once.
-@pytest.mark.parametrize(("size", "theme"), zip(gallery.WIDTHS, gallery.THEMES, strict=True))
+@pytest.mark.parametrize(("size", "theme"), list(zip(gallery.WIDTHS, gallery.THEMES, strict=True)))
 async def test_no_page_has_a_serious_fault(
     libraries: None,
     browser: Browser,

@@ -14,9 +14,10 @@ from ai_models.types import Usage
 from tests.families.contract import files
 from tests.families.contract.base import CANARY, SCHEMA, TOOL, failure_of, finish_of, streamed, text_failure
 from tests.families.contract.credentials import DECOY, take_credentials, with_decoys
+from tests.families.contract.streams import FIRST, at_once
 from tests.families.test_openai import OpenAIContract
 from tests.samples import MP4, PNG
-from tests.upstreams import openai, openai_media, replies
+from tests.upstreams import faults, openai, openai_media, replies
 from tests.upstreams.replies import json_reply
 from tests.upstreams.server import Upstream
 
@@ -67,6 +68,12 @@ class TestOpenAICompatible(OpenAIContract):
         assert (await service.agenerate_text("Hi")).text == "Hello"
         assert "authorization" not in upstream.request.headers
         assert DECOY not in upstream.request.everything
+
+    async def test_text_is_told_before_a_chunk_of_another_form_that_arrives_with_it(self, upstream: Upstream) -> None:
+        odd = b'data: {"choices": [{"delta": {"content": 5}}]}\n\n'
+        upstream.always(at_once(faults.inserted(self.vendor.stream("Hello", " there"), FIRST, odd)))
+        error, text = await failure_of(streamed())
+        assert (error.code, text) == ("upstream_invalid_response", "Hello")
 
     async def test_images_are_asked_for_themselves(self, upstream: Upstream) -> None:
         upstream.script(self.image_reply(PNG))

@@ -47,6 +47,9 @@ class Scene:
     [
         ("", "", "closed"),
         ("FF", "++", "closed"),
+        ("FFF1c1c", "+++++", "half-open"),  # a probe that lasts keeps nobody out
+        ("FFF1c1csc", "+++++-", "half-open"),
+        ("FFF1c1css", "+++++", "closed"),
         ("FFF", "+++", "open"),
         ("FFSFF", "+++++", "closed"),
         ("FFFc", "+++-", "open"),

@@ -23,6 +23,7 @@ from ai_models.exceptions import (
     UpstreamRateLimited,
     UpstreamTimeout,
 )
+from ai_models.transports.faults import Unsuitable
 from ai_models.types import Chunk
 from tests.conftest import Seed
 from tests.polling import until
@@ -70,29 +71,29 @@ async def test_no_byte_goes_to_a_provider_that_is_dead(reach: Reach, upstream: U
 
 
 async def test_a_provider_that_hangs_fails_fast_after_the_first_few(reach: Reach, upstream: Upstream, setting: Set) -> None:
-    setting(BREAKER_FAILURES=3, BREAKER_SLOW_SECONDS=0.05)
+    setting(BREAKER_FAILURES=3, BREAKER_SLOW_SECONDS=0.05, TIMEOUT={"total": 0.2})
     await reach(upstream.url)
     upstream.always(faults.hang_before_first_byte())
-    assert await failures(5, timeout=0.2) == ["upstream_timeout"] * 3 + ["circuit_open"] * 2
+    assert await failures(5) == ["upstream_timeout"] * 3 + ["circuit_open"] * 2
     assert len(upstream.requests) == 3
 
 
 async def test_a_time_too_short_is_the_caller_s_fault(reach: Reach, upstream: Upstream, setting: Set) -> None:
-    setting(BREAKER_FAILURES=3)
+    setting(BREAKER_FAILURES=3, BREAKER_SLOW_SECONDS=0.01)
     await reach(upstream.url)
     upstream.always(faults.hang_before_first_byte())
     assert await failures(6, timeout=0.05) == ["upstream_timeout"] * 6
 
 
 async def test_those_who_wait_for_a_dead_provider_are_sent_away(reach: Reach, upstream: Upstream, setting: Set) -> None:
-    setting(BREAKER_FAILURES=2, BREAKER_SLOW_SECONDS=0.05, MAX_CONCURRENT=2, MAX_WAIT_SECONDS=60.0)
+    setting(BREAKER_FAILURES=1, BREAKER_SLOW_SECONDS=0.05, MAX_CONCURRENT=1, MAX_WAIT_SECONDS=60.0, TIMEOUT={"total": 2.0})
     await reach(upstream.url)
     upstream.always(faults.hang_before_first_byte())
-    held = [asyncio.create_task(failures(1, timeout=1.0)) for _ in range(2)]
-    assert await upstream.await_requests(2)
-    ends = await asyncio.gather(*held, *(failures(1) for _ in range(5)))
-    assert sorted(code for (code,) in ends) == ["circuit_open"] * 5 + ["upstream_timeout"] * 2
-    assert len(upstream.requests) == 2
+    held = asyncio.create_task(failures(1))
+    assert await upstream.await_requests(1)
+    ends = await asyncio.gather(held, *(failures(1, timeout=60.0) for _ in range(5)))
+    assert [code for (code,) in ends] == ["upstream_timeout"] + ["circuit_open"] * 5
+    assert len(upstream.requests) == 1
 
 
 async def test_one_probe_finds_out_that_it_is_over(reach: Reach, upstream: Upstream, setting: Set) -> None:
@@ -142,6 +143,7 @@ async def test_streams_that_are_cut_off_count(puppet: type[Puppet], setting: Set
         (UpstreamInvalidResponse("garbage"), "open"),
         (UpstreamError("a redirect", retryable=False), "closed"),
         (UpstreamAuthFailed("refused"), "closed"),
+        (Unsuitable("no image"), "closed"),
         (UpstreamRateLimited("wait", retry_after=9.0), "closed"),
         (InvalidRequest("no"), "closed"),
         (ModelNotFound("no"), "closed"),
@@ -165,10 +167,28 @@ async def test_a_refusal_is_a_sign_of_life_and_a_fault_of_ours_is_none(puppet: t
 
 
 async def test_attempts_end_when_it_opens(puppet: type[Puppet], setting: Set) -> None:
+    setting(BREAKER_FAILURES=1)
+    puppet.scripts = [[UpstreamError("down", retry_after=0.0)]]
+    assert await failures(1, max_retries=5) == ["upstream_error"]
+    assert len(puppet.calls) == 1
+
+
+async def test_one_call_is_one_failure_however_often_it_is_repeated(puppet: type[Puppet], setting: Set) -> None:
     setting(BREAKER_FAILURES=2)
     puppet.scripts = [[UpstreamError("down", retry_after=0.0)]]
     assert await failures(1, max_retries=5) == ["upstream_error"]
-    assert len(puppet.calls) == 2
+    assert len(puppet.calls) == 6
+    assert (await load()).circuit == "closed"
+
+
+async def test_a_stream_counts_once_in_the_window(puppet: type[Puppet], setting: Set) -> None:
+    setting(BREAKER_FAILURES=100)
+    puppet.scripts = [ANSWER, [UpstreamError("down")]] * 10
+    for _ in range(10):
+        await ai_models.astream_text("Hi").response
+        with pytest.raises(UpstreamError):
+            await ai_models.astream_text("Hi", max_retries=0).response
+    assert (await load()).circuit == "open"
 
 
 async def test_retries_are_a_share_of_the_calls(puppet: type[Puppet], setting: Set) -> None:

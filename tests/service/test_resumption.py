@@ -13,7 +13,7 @@ from pytest_django import Settings
 import ai_models
 from ai_models import directory, events, resumption
 from ai_models.exceptions import InvalidRequest, StreamNotFound, UpstreamError
-from ai_models.resumption import Entry, LocalReader, Log, Reader, ResumableStream
+from ai_models.resumption import Entry, Log, Reader
 from ai_models.types import Chunk
 from tests.polling import until
 from tests.service.conftest import DONE, Puppet
@@ -124,7 +124,7 @@ async def test_the_provider_is_read_a_window_ahead_of_the_fastest_reader() -> No
 
 
 async def test_large_events_make_the_window_smaller() -> None:
-    steps = Endless("x" * resumption.WINDOW_CHARACTERS)
+    steps = Endless("x" * resumption.WINDOW_BYTES)
     reader = directory.begin(steps).read()
     assert await settled(steps) == 2
     await reader.next()
@@ -257,7 +257,7 @@ async def never_found() -> None:
 
 
 async def test_the_oldest_streams_make_room(settings: Settings) -> None:
-    settings.AI_MODELS = {**settings.AI_MODELS, "RESUME_CHARACTERS": 10_000}
+    settings.AI_MODELS = {**settings.AI_MODELS, "RESUME_BYTES": 10_000}
     kept = []
     for _ in range(10):
         kept.append(directory.begin(Steps(delta("x" * 3000), events.Abort()), user=ADA))
@@ -272,15 +272,24 @@ async def test_a_stream_that_nobody_can_come_back_to_is_not_kept() -> None:
     assert stream.id not in directory._directory().streams
 
 
-async def test_a_new_reader_knows_how_much_it_is_behind() -> None:
-    stream = directory.begin(Steps(*[delta("abc")] * 5, asyncio.Event()), user=ADA)
+async def test_the_last_event_counts_as_delivered_only_when_it_is_asked_for() -> None:
+    stream = directory.begin(Steps(START, delta("a"), events.Abort()), user=ADA)
     reader = stream.read()
-    for _ in range(5):
-        await reader.next()
-    late: LocalReader = ResumableStream.read(stream, 3)
-    assert late.size == sum(map(len, stream.log[:3]))
-    for leaving in (reader, late):
-        leaving.leave()
+    await until(lambda: stream.ended)
+    assert len(reader.ready()) == 2
+    assert not stream.delivered
+    assert reader.ready() == []
+    last = await reader.next()
+    assert last is not None
+    assert last.last
+    assert stream.delivered
+
+
+async def test_what_is_kept_is_counted_in_bytes(settings: Settings) -> None:
+    settings.AI_MODELS = {**settings.AI_MODELS, "RESUME_BYTES": 5_000}
+    stream = directory.begin(Steps(delta("\N{SNOWMAN}" * 2_000), events.Abort()), user=ADA)
+    await read(stream.read())
+    assert stream.id not in directory._directory().streams
 
 
 async def test_streams_are_forgotten_each_in_its_time(settings: Settings) -> None:

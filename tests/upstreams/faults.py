@@ -155,8 +155,13 @@ def malformed_json() -> Reply:
 
 def malformed_event(reply: Reply, after: Position) -> Reply:
     """A well-framed event that is no JSON stands after these pieces; the rest of the stream follows."""
+    return inserted(reply, after, b"data: {not json\n\n")
+
+
+def inserted(reply: Reply, after: Position, piece: bytes) -> Reply:
+    """Another piece stands after these; the rest of the stream follows."""
     kept = _until(reply, after)
-    return replace(reply, pieces=(*kept, b"data: {not json\n\n", *tuple(reply.pieces)[len(kept) :]))
+    return replace(reply, pieces=(*kept, piece, *tuple(reply.pieces)[len(kept) :]))
 
 
 def html_page() -> Reply:

@@ -41,7 +41,7 @@ CONNECTION_SURVIVES = frozenset({"nothing at all", "a page", "compressed"})
 LIMITS = {"total": 30.0, "first_chunk": 10.0, "chunk": 0.4}
 
 
-def _at_once(reply: Reply) -> Reply:
+def at_once(reply: Reply) -> Reply:
     """The same body, in one piece."""
     return replace(reply, pieces=(b"".join(piece for piece in reply.pieces if isinstance(piece, bytes)),))
 
@@ -135,12 +135,12 @@ class ServerSentEvents(Contract):
         assert await upstream.await_closed()
 
     async def test_text_is_told_before_a_fault_that_arrives_with_it(self, upstream: Upstream) -> None:
-        upstream.always(_at_once(faults.malformed_event(self.vendor.stream("Hello", " there"), FIRST)))
+        upstream.always(at_once(faults.malformed_event(self.vendor.stream("Hello", " there"), FIRST)))
         error, text = await failure_of(streamed())
         assert (error.code, text) == ("upstream_invalid_response", "Hello")
 
     async def test_who_leaves_has_what_was_read_and_not_all_that_arrived(self, upstream: Upstream) -> None:
-        upstream.always(_at_once(self.vendor.stream("Hello", " there")))
+        upstream.always(at_once(self.vendor.stream("Hello", " there")))
         stream = streamed()
         async for _ in stream.text_stream:
             break
