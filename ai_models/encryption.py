@@ -13,9 +13,10 @@ import hmac
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 KEY_BYTES = 32
 _NONCE_BYTES = 12
@@ -63,8 +64,14 @@ class Secret:
 @dataclass(frozen=True, slots=True)
 class _Key:
     id: str
-    cipher: AESGCM = field(repr=False)
+    raw: bytes = field(repr=False)
     fingerprints: bytes = field(repr=False)
+
+    def cipher(self) -> AESGCM:
+        """What encrypts with it."""
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # a check, and most commands, encrypt nothing
+
+        return AESGCM(self.raw)
 
 
 def generate_key() -> str:
@@ -82,7 +89,7 @@ def _parse(text: str, position: int) -> _Key:
     if len(set(raw)) < 8:
         raise InvalidKey(f"Encryption key {position} is a placeholder, not a random key.")
     identity = hmac.new(raw, b"ai_models key id", hashlib.sha256).hexdigest()[:8]
-    return _Key(identity, AESGCM(raw), hmac.digest(raw, b"ai_models fingerprints", hashlib.sha256))
+    return _Key(identity, raw, hmac.digest(raw, b"ai_models fingerprints", hashlib.sha256))
 
 
 class KeyRing:
@@ -113,7 +120,7 @@ class KeyRing:
         """
         key = self._first()
         nonce = os.urandom(_NONCE_BYTES)
-        sealed = nonce + key.cipher.encrypt(nonce, plaintext.encode(), _additional_data(key.id, row, name))
+        sealed = nonce + key.cipher().encrypt(nonce, plaintext.encode(), _additional_data(key.id, row, name))
         return f"{_VERSION}.{key.id}.{base64.urlsafe_b64encode(sealed).decode()}"
 
     def fingerprint(self, secret: Secret) -> str:
@@ -130,13 +137,17 @@ class KeyRing:
         Raises:
             CannotDecrypt: for every reason alike.
         """
+        from cryptography.exceptions import InvalidTag  # as in _Key.cipher
+
         try:
             version, identity, body = ciphertext.split(".")
             if version != _VERSION:
                 raise CannotDecrypt
             sealed = base64.b64decode(body.encode("ascii"), altchars=b"-_", validate=True)
             key = self._keys[identity]
-            plaintext = key.cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], _additional_data(identity, row, name))
+            plaintext = key.cipher().decrypt(
+                sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], _additional_data(identity, row, name)
+            )
             return Secret(plaintext.decode())
         except (AttributeError, KeyError, ValueError, InvalidTag):
             raise CannotDecrypt from None

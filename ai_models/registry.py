@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache, partial
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType
 from typing import Any
 
@@ -22,6 +22,9 @@ from ai_models.families.base import Family
 
 ENTRY_POINT_GROUP = "ai_models.families"
 
+Source = Callable[[], str]
+"""Tells where a family comes from. It is asked only for messages, since a package's name stands in a file of its own."""
+
 
 @cache
 def families() -> Mapping[str, type[Family]]:
@@ -30,30 +33,34 @@ def families() -> Mapping[str, type[Family]]:
     Raises:
         ConfigurationError: lists every contribution that cannot be loaded or whose type another one has already.
     """
-    found: dict[str, tuple[str, type[Family]]] = {}
+    found: dict[str, tuple[Source, type[Family]]] = {}
     problems: list[str] = []
     for source, load in _contributions():
         try:
             family = _family(load())
         except Exception as error:  # a third party's module can fail in any way when it is imported
-            problems.append(f"The provider family from {source} cannot be loaded: {type(error).__name__}: {error}")
+            problems.append(f"The provider family from {source()} cannot be loaded: {type(error).__name__}: {error}")
             continue
         first, other = found.setdefault(family.type, (source, family))
         if other is not family:
             problems.append(
-                f"Two provider families have the type {family.type!r}: one from {first}, one from {source}. Remove one."
+                f"Two provider families have the type {family.type!r}: one from {first()}, one from {source()}. Remove one."
             )
     if problems:
         raise ConfigurationError(problems)
     return MappingProxyType({name: family for name, (_, family) in sorted(found.items())})
 
 
-def _contributions() -> Iterator[tuple[str, Callable[[], Any]]]:
+def _contributions() -> Iterator[tuple[Source, Callable[[], Any]]]:
     for point in entry_points(group=ENTRY_POINT_GROUP):
-        owner = f"package {point.dist.name}, " if point.dist else ""
-        yield f"{owner}entry point {point.name} = {point.value}", point.load
+        yield partial(_told, point), point.load
     for path in conf().FAMILIES:
-        yield f'AI_MODELS["FAMILIES"], {path}', partial(import_string, path)
+        yield partial('AI_MODELS["FAMILIES"], {}'.format, path), partial(import_string, path)
+
+
+def _told(point: EntryPoint) -> str:
+    owner = f"package {point.dist.name}, " if point.dist else ""
+    return f"{owner}entry point {point.name} = {point.value}"
 
 
 def _family(candidate: Any) -> type[Family]:

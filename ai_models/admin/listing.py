@@ -19,7 +19,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from ai_models import admission, gates, registry, store
+from ai_models import gates, registry, store
 from ai_models.access import supported_by
 from ai_models.admin.words import CAPABILITIES, CHECKS, STATES, age_and_latency
 from ai_models.capabilities import Capability
@@ -118,6 +118,8 @@ class Columns:
 
     @admin.display(description=gettext_lazy("State"))
     def state_now(self, row: ProviderInstance) -> SafeString:
+        from ai_models import admission  # not with every management command, which loads the admin
+
         facts = known_facts(row)
         return format_html(
             '<span title="{}">{}</span>', facts.problem or admission.load(facts).reason, STATES[facts.state].chip()

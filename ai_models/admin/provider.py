@@ -14,7 +14,7 @@ from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, gettext_noop, override
 
-from ai_models import admission, config, gates, registry
+from ai_models import config, gates, registry
 from ai_models.admin.capabilities import unconfigured
 from ai_models.admin.fields import as_entered
 from ai_models.admin.forms import CREDENTIAL, OPTION, VERSION, form_class, said_changes
@@ -92,6 +92,8 @@ def family_label(row: ProviderInstance) -> str:
 
 def panel(row: ProviderInstance, request: HttpRequest) -> dict[str, Any]:
     """What the page says above its fields: the state, why, and what the last check found."""
+    from ai_models import admission  # not with every management command, which loads the admin
+
     facts = facts_of(row)
     found = gates.verdicts(facts, Capability.TEXT_GENERATION, frozenset(Capability))
     reason = next((item.error.message for item in found if item.error and item.gate in ("instance-enabled", "credential")), "")
