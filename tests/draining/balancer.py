@@ -79,11 +79,14 @@ class Balancer:
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(OSError):
+    try:
         while part := await reader.read(65536):
             writer.write(part)
             await writer.drain()
-    writer.close()
+    except OSError:
+        pass
+    finally:
+        writer.close()
 
 
 @contextlib.asynccontextmanager
@@ -96,7 +99,8 @@ async def balancing() -> AsyncIterator[Balancer]:
     try:
         yield balancer
     finally:
-        checking.cancel()
         listener.close()
-        for task in list(balancer._passing):
+        ending = [checking, *balancer._passing]
+        for task in ending:
             task.cancel()
+        await asyncio.wait(ending)

@@ -196,7 +196,7 @@ async def test_leaving_twice_does_not_cut_the_end_short() -> None:
     await until(lambda: steps.closed)
 
 
-@pytest.mark.parametrize(("window", "delta"), [(resumption.WINDOW, "x"), (2, "x" * (resumption.WINDOW_CHARACTERS // 2))])
+@pytest.mark.parametrize(("window", "delta"), [(resumption.WINDOW, "x"), (2, "x" * (resumption.WINDOW_BYTES // 2))])
 async def test_no_more_is_read_ahead_than_the_window(window: int, delta: str) -> None:
     steps = Endless(delta)
     body = aiter(await streaming.respond(steps, encoder().encode))
