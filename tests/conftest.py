@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from unittest.mock import patch
 import pytest
 from asgiref.sync import SyncToAsync
 from django import db
+from django.core.cache import caches
 from pytest_django import Settings
 
 from ai_models import asgi, config, connections, correlation, store, sync
@@ -46,6 +48,8 @@ def _clean_process() -> Iterator[None]:
     store.stop_polling()
     store.invalidate()
     correlation.request_id.set("-")
+    if "REDIS_URL" in os.environ:  # else it is memory, and each test has users of its own there
+        caches["default"].clear()
 
 
 @pytest.fixture
