@@ -44,7 +44,8 @@ class Conf:
         BREAKER_FAILURES: after so many failures of a provider in a row, its calls are refused for a while; 0 never does.
         BREAKER_SECONDS: the while after which one call finds out whether it is over; it doubles each time that it is not.
         BREAKER_MAX_SECONDS: the longest while.
-        BREAKER_SLOW_SECONDS: a call that ran out of its own time counts as the provider's failure when it waited so long.
+        BREAKER_SLOW_SECONDS: a call that ran out of time counts as the provider's failure when it waited so long, and its
+            caller gave it no less time than ``TIMEOUT``.
         MAX_REQUEST_BYTES: the largest request body a REST caller may send.
         MAX_FILE_BYTES: the largest file a caller may send, alone or in a message.
         MAX_UPLOAD_BYTES: the largest ``multipart/form-data`` body a REST caller may send.
