@@ -66,17 +66,16 @@ class Mirror:
     async def _run(self, cache: SharedCache) -> None:
         while self._followed:
             self._begun.clear()
-            try:
-                # Whatever cannot be written, what readers wish is still heard.
+            failure: NotReady | None = None
+            # Whatever cannot be written, what readers wish is still heard.
+            for step in (self._write, self._listen):
                 try:
-                    await self._write(cache)
-                finally:
-                    await self._listen(cache)
-                self._failing = False
-            except NotReady as error:
-                if not self._failing:
-                    logger.warning("Streams cannot be continued in other processes for now. %s", error.message)
-                self._failing = True
+                    await step(cache)
+                except NotReady as error:
+                    failure = error
+            if failure is not None and not self._failing:
+                logger.warning("Streams cannot be continued in other processes for now. %s", failure.message)
+            self._failing = failure is not None
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(TICK_SECONDS):
                     await self._begun.wait()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import pickle
 import socket as sockets
@@ -20,7 +21,7 @@ from django.core.cache import caches
 from django.urls import path
 from pytest_django import Settings
 
-from ai_models import consumers, directory, shared_log
+from ai_models import consumers, directory, events, shared_log
 from ai_models.cache import JSONSerializer, shared_cache
 from ai_models.consumers import AIModelsConsumer
 from ai_models.exceptions import InvalidRequest, NotReady, PermissionDenied, StreamNotFound
@@ -28,6 +29,7 @@ from ai_models.models import ProviderInstance
 from tests.api.conftest import BASE, LiveServer, MakeUser, bearer, serving
 from tests.api.scripted import Scripted
 from tests.polling import until
+from tests.service.steps import Steps
 from tests.websocket.conftest import Connect, Servers, application, redis_url, running
 
 GONE, LONG = "0" * 32, "1" * 32
@@ -168,6 +170,16 @@ async def test_streams_go_on_without_their_cache(connect: Connect, broken_cache:
     told = [record.getMessage() for record in caplog.records if record.name == "ai_models.mirror"]
     assert len(told) == 1
     assert "Streams cannot be continued in other processes for now" in told[0]
+
+
+async def test_an_event_loop_ends_while_its_cache_is_asked(broken_cache: str, user: User) -> None:
+    stream = directory.begin(Steps(events.Start("m"), asyncio.Event()), user=user)
+    (writing,) = [task for task in asyncio.all_tasks() if "Mirror._run" in repr(task)]
+    await until(lambda: shared_cache()._threads._threads)
+    writing.cancel()
+    await asyncio.wait({writing}, timeout=5)
+    assert writing.cancelled()
+    stream.close()
 
 
 async def test_what_needs_the_cache_says_so_soon(connect: Connect, server: LiveServer, user: User, broken_cache: str) -> None:
