@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import random
 from collections.abc import Mapping
 from contextvars import ContextVar
 
@@ -10,3 +12,14 @@ request_id: ContextVar[str] = ContextVar("ai_models_request_id", default="-")
 
 trace_headers: ContextVar[Mapping[str, str]] = ContextVar("ai_models_trace_headers", default={})  # noqa: B039, never changed
 """Headers by which a provider can go on with the trace; empty unless ``AI_MODELS["PROPAGATE_TRACE"]`` is set."""
+
+_random = random.Random()  # noqa: S311
+
+
+def new_id() -> str:
+    """32 hexadecimal digits that nothing else has. No secret: they could be guessed, and nobody gets anything by them."""
+    return f"{_random.getrandbits(128):032x}"
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_random.seed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, Literal, TypeVar, cast
 
@@ -116,12 +116,17 @@ def to_json(value: Any) -> Any:
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()
     if isinstance(value, list | tuple):
-        return [to_json(item) for item in value]
+        return list(value) if _is_vector(value) else [to_json(item) for item in value]
     if isinstance(value, Mapping):
         return {str(key): to_json(item) for key, item in value.items()}
     if hasattr(value, "model_dump"):
         return value.model_dump(mode="json")
     return value
+
+
+def _is_vector(value: Sequence[Any]) -> bool:
+    """Whether it holds numbers alone, of which there may be a thousand."""
+    return bool(value) and type(value[0]) is float and set(map(type, value)) <= {float, int}
 
 
 @cache

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager, aclosing
 from types import TracebackType
@@ -11,6 +10,7 @@ from typing import Any, Self, TypeVar, cast
 
 from ai_models import events
 from ai_models.assembly import Assembler
+from ai_models.correlation import new_id
 from ai_models.events import Event
 from ai_models.exceptions import AIModelsError
 from ai_models.types import Chunk, ObjectResult, TextResult
@@ -100,7 +100,7 @@ class TextStream:
                 async for batch in chunks:
                     if not started:
                         started = True
-                        yield (events.Start(f"msg_{uuid.uuid4().hex}"),)
+                        yield (events.Start(f"msg_{new_id()}"),)
                     # One by one, so that a reader who leaves has a result of what was read.
                     yield (event for chunk in batch for event in assembler.feed(chunk))
             # The call is over before its end is told.

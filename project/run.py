@@ -20,6 +20,7 @@ from urllib.parse import urljoin
 
 import django
 import uvicorn
+from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.management import CommandError, call_command
 from django.db import connections
@@ -61,6 +62,8 @@ def server_config() -> uvicorn.Config:
         "project.asgi:application",
         log_config=None,
         server_header=False,
+        # In service each call has its line already, and a proxy logs requests far cheaper.
+        access_log=settings.DEBUG,
         timeout_graceful_shutdown=DRAIN_SECONDS,
         # The cheaper one of uvicorn's two on the same library; older releases take the other one by default.
         ws="websockets-sansio",

@@ -205,7 +205,7 @@ async def _until_client_leaves(receive: Receive) -> AsyncIterator[None]:
         left = True
         working.cancel()
 
-    watching = asyncio.get_running_loop().create_task(watch())
+    watching = working.get_loop().create_task(watch())
     try:
         yield
     except asyncio.CancelledError:

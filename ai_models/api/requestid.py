@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-from uuid import uuid4
 
 from ai_models import correlation
 
@@ -22,14 +21,14 @@ def current() -> str:
 
 def bind(sent: str | None) -> str:
     """Start a request: take the id the client sent if it is harmless, else a new one."""
-    request_id = sent if sent and _ACCEPTED.fullmatch(sent) else uuid4().hex
+    request_id = sent if sent and _ACCEPTED.fullmatch(sent) else correlation.new_id()
     correlation.request_id.set(request_id)
     return request_id
 
 
 def bind_part() -> str:
     """Start one of several requests on a connection: the connection's id, a dot, and letters of its own."""
-    part = uuid4().hex[:_PART]
+    part = correlation.new_id()[:_PART]
     request_id = f"{current()[: _LONGEST - _PART - 1]}.{part}"
     correlation.request_id.set(request_id)
     return request_id

@@ -18,7 +18,7 @@ from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.negotiation import BaseContentNegotiation, DefaultContentNegotiation
 from rest_framework.parsers import BaseParser
 from rest_framework.permissions import AllowAny, BasePermission, IsAuthenticated
-from rest_framework.renderers import BaseRenderer, JSONRenderer
+from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.schemas.inspectors import ViewInspector
@@ -30,6 +30,7 @@ from ai_models.api.identities import Known
 from ai_models.api.operation import Call, Operation
 from ai_models.api.operations import ModelList, ProviderList
 from ai_models.api.parsers import StrictJSONParser, parse_object
+from ai_models.api.renderers import QuickJSONRenderer
 from ai_models.capabilities import Capability
 from ai_models.conf import conf
 from ai_models.database import in_thread
@@ -110,7 +111,7 @@ class View(APIView):
     request: Request
     permission_classes: tuple[type[BasePermission], ...] = (IsAuthenticated,)
     parser_classes: tuple[type[BaseParser], ...] = (StrictJSONParser,)
-    renderer_classes = (JSONRenderer,)
+    renderer_classes = (QuickJSONRenderer,)
     content_negotiation_class = JSONOnly
     versioning_class = None
     metadata_class = None
@@ -159,6 +160,7 @@ class View(APIView):
         """Ask the host's authenticators, and look the user's permissions up."""
         try:
             direct.prepare()
+            request.authenticators = self.get_authenticators()
             self.perform_authentication(request)
             user = request.user
             # Cached on the user; the service's permission checks then need no query.
@@ -201,6 +203,8 @@ class View(APIView):
         return errors.handle
 
     def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> BodyRequest:
+        if isinstance(request, DirectRequest) and not request.is_empty:
+            return BodyRequest(request)  # what else there is to it is looked up when it is asked for
         return BodyRequest(
             request,
             parsers=self.get_parsers(),

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ai_models.api import downloads
-from ai_models.encoding import dumps
+from ai_models.encoding import dump_bytes
 from ai_models.exceptions import UnsupportedFunctionality
 from ai_models.openai_api.errors import Told
 from ai_models.openai_api.requests import EmbeddingsRequest, ImagesRequest, SpeechRequest, TranscriptionRequest
@@ -96,7 +96,7 @@ def transcription(body: TranscriptionRequest, result: TranscriptionResult, told:
 
 
 def _json(answer: dict[str, Any], warnings: list[dict[str, Any]]) -> Answer:
-    return Answer(dumps({**answer, "warnings": warnings} if warnings else answer))
+    return Answer(dump_bytes({**answer, "warnings": warnings} if warnings else answer))
 
 
 def _packed(vector: Sequence[float]) -> str:

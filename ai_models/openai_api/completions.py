@@ -6,12 +6,12 @@ https://platform.openai.com/docs/api-reference/chat/object
 from __future__ import annotations
 
 import time
-import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ai_models.capabilities import Capability
-from ai_models.encoding import dumps
+from ai_models.correlation import new_id
+from ai_models.encoding import dump_bytes, dumps
 from ai_models.exceptions import InvalidRequest
 from ai_models.integrations import chat
 from ai_models.openai_api.errors import Told
@@ -59,7 +59,7 @@ def asked(body: ChatRequest) -> tuple[Capability, Asked, tuple[Warning, ...]]:
     return Capability.STRUCTURED_OUTPUT, found, warnings
 
 
-def completion(model: str, result: TextResult, told: Told) -> str:
+def completion(model: str, result: TextResult, told: Told) -> bytes:
     """The answer as JSON.
 
     Args:
@@ -87,12 +87,12 @@ def completion(model: str, result: TextResult, told: Told) -> str:
     }
     if warnings := told.about(result, *more):
         answer["warnings"] = warnings
-    return dumps(answer)
+    return dump_bytes(answer)
 
 
 def head(kind: str, model: str) -> dict[str, Any]:
     """What an answer, and each chunk of one, begins with."""
-    return {"id": f"chatcmpl-{uuid.uuid4().hex}", "object": kind, "created": int(time.time()), "model": model}
+    return {"id": f"chatcmpl-{new_id()}", "object": kind, "created": int(time.time()), "model": model}
 
 
 def finish_reason(result: TextResult) -> tuple[str, tuple[Warning, ...]]:

@@ -14,7 +14,7 @@ from ai_models.api import requestid
 from ai_models.api.streams import require_asgi
 from ai_models.api.views import BodyRequest, BodyView, UnknownPathView, View
 from ai_models.capabilities import Capability
-from ai_models.encoding import dumps
+from ai_models.encoding import dump_bytes
 from ai_models.exceptions import ModelNotFound
 from ai_models.openai_api import completions, endpoints, errors, models, streaming
 from ai_models.openai_api.answers import Answer
@@ -82,7 +82,7 @@ class ModelsView(OpenAIView):
 
     async def get(self, request: HttpRequest) -> HttpResponse:
         found = models.listed(await service.amodels(user=request.user))
-        return _respond(Answer(dumps({"object": "list", "data": list(found.values())})))
+        return _respond(Answer(dump_bytes({"object": "list", "data": list(found.values())})))
 
 
 class ModelView(OpenAIView):
@@ -92,7 +92,7 @@ class ModelView(OpenAIView):
         found = models.listed(await service.amodels(user=request.user)).get(await naming.full_name(id))
         if found is None:
             raise ModelNotFound("There is no such model among those that you may use. GET models lists them.")
-        return _respond(Answer(dumps({**found, "id": id})))
+        return _respond(Answer(dump_bytes({**found, "id": id})))
 
 
 class NothingHereView(OpenAIView, UnknownPathView):

@@ -39,7 +39,7 @@ class BedrockTransport:
             headers: of this call alone; they are not signed.
         """
         url = f"{self._endpoint}/model/{quote(model, safe='')}/invoke"
-        data = encoding.dumps(body).encode()
+        data = encoding.dump_bytes(body)
         signed = http.merged(headers, {"content-type": http.JSON, **await self._authorize("POST", url, data)})
         async with self._client.open("POST", url, headers=signed, body=data, accept=(http.JSON,)) as response:
             return http.json_object(await http.read(response))

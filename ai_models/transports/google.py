@@ -108,7 +108,7 @@ class GoogleTransport:
             "POST",
             f"{self._base_url}/models/{model}:{method}",
             headers=http.merged(headers, self._headers) | {"content-type": http.JSON},
-            body=encoding.dumps(body).encode(),
+            body=encoding.dump_bytes(body),
             accept=(http.JSON,),
         ) as response:
             return http.parse_object(await http.read(response))

@@ -145,7 +145,7 @@ class OpenAITransport:
             kind, data = body.encode()
             sent = {**sent, "content-type": kind}
         elif body is not None:
-            data = encoding.dumps(body).encode()
+            data = encoding.dump_bytes(body)
         return self._client.open(method, self._url(path), headers=sent, body=data, accept=accept)
 
     def _url(self, path: str) -> str:
