@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 
 from ai_models.destinations import DestinationPolicy
 from ai_models.exceptions import AIModelsError, InvalidRequest, UpstreamInvalidResponse
-from ai_models.transports import chat_answers, http, streaming
+from ai_models.transports import chat_answers, http, streaming, tokenizer
 from ai_models.transports.blocks import Blocks
 from ai_models.transports.eventstream import AWS_EVENT_STREAM
 from ai_models.transports.wire import Vendor, Wire
@@ -239,6 +239,7 @@ def _litellm() -> ModuleType:
 
     # The one global of litellm's that is written here: it would print advertisements to stdout with every error.
     litellm.suppress_debug_info = True
+    tokenizer.postpone()
     for name in _TALKATIVE:
         logging.getLogger(name).addFilter(_Silence())
     return litellm
