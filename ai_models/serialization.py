@@ -17,6 +17,8 @@ from ai_models.types import IN_PROCESS_FIELDS, required_fields
 
 R = TypeVar("R")
 
+_ATOMS = frozenset({str, int, float, bool, type(None)})
+
 _MOST_PROBLEMS = 20
 """So many mistakes of a request are named."""
 
@@ -111,8 +113,11 @@ def _step(given: Any, part: int | str) -> tuple[Any, bool]:
 
 def to_json(value: Any) -> Any:
     """A result as JSON data, by camelCase names; what is unknown or unset is ``None``."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {json_name: to_json(getattr(value, name)) for name, json_name in _json_names(type(value))}
+    kind = type(value)
+    if kind in _ATOMS:
+        return value
+    if hasattr(kind, "__dataclass_fields__"):
+        return {json_name: to_json(getattr(value, name)) for name, json_name in _json_names(cast(Any, kind))}
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()
     if isinstance(value, list | tuple):
