@@ -23,6 +23,7 @@ pytest_plugins = ["tests.upstreams.fixtures"]
 
 WriteConfig = Callable[[str], Path]
 Seed = Callable[..., Plan]
+Set = Callable[..., None]
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -84,3 +85,13 @@ def set_ring(settings: Settings) -> Callable[..., None]:
         settings.AI_MODELS = {**settings.AI_MODELS, "ENCRYPTION_KEYS": keys}
 
     return replace
+
+
+@pytest.fixture
+def setting(settings: Settings) -> Set:
+    """Change settings of the app: ``setting(PROMETHEUS=True)``."""
+
+    def change(**changes: Any) -> None:
+        settings.AI_MODELS = {**settings.AI_MODELS, **changes}
+
+    return change

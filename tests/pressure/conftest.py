@@ -7,13 +7,10 @@ from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
-from pytest_django import Settings
 
 from ai_models import admission, store
 from tests.conftest import Seed
 from tests.service.conftest import puppet  # noqa: F401  (a fixture)
-
-Set = Callable[..., None]
 
 CONFIG = """
 ai:
@@ -25,16 +22,6 @@ ai:
       {more}
       defaultModels: {{text-generation: big-1}}
 """
-
-
-@pytest.fixture
-def setting(settings: Settings) -> Set:
-    """Changes settings of the app."""
-
-    def change(**changes: Any) -> None:
-        settings.AI_MODELS = {**settings.AI_MODELS, **changes}
-
-    return change
 
 
 @pytest.fixture

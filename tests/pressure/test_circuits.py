@@ -25,9 +25,9 @@ from ai_models.exceptions import (
 )
 from ai_models.transports.faults import Unsuitable
 from ai_models.types import Chunk
-from tests.conftest import Seed
+from tests.conftest import Seed, Set
 from tests.polling import until
-from tests.pressure.conftest import Set, load
+from tests.pressure.conftest import load
 from tests.service.conftest import CONFIG, DONE, Puppet
 from tests.upstreams import faults, openai
 from tests.upstreams.server import Upstream

@@ -21,8 +21,8 @@ from tests.api.conftest import (  # noqa: F401  (fixtures)
     user,
 )
 from tests.api.scripted import Scripted
+from tests.conftest import Set
 from tests.polling import until
-from tests.pressure.conftest import Set
 from tests.websocket.conftest import Connect, connect, server  # noqa: F401  (fixtures)
 
 REST = "/api/ai/v1/generate-text"

@@ -14,8 +14,9 @@ import ai_models
 from ai_models import admission
 from ai_models.exceptions import AIModelsError, RateLimitExceeded, UpstreamError
 from ai_models.types import Chunk
+from tests.conftest import Set
 from tests.polling import until
-from tests.pressure.conftest import Set, load
+from tests.pressure.conftest import load
 from tests.service.conftest import DONE, Puppet
 from tests.upstreams import faults, openai
 from tests.upstreams.server import Upstream

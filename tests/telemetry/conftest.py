@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -123,16 +123,3 @@ def main(transactional_db: None, seed: Seed, upstream: Upstream, settings: Setti
     settings.AI_MODELS = {**settings.AI_MODELS, "MAX_RETRIES": 1}
     seed(CONFIG.format(url=upstream.url))
     return upstream
-
-
-Set = Callable[..., None]
-
-
-@pytest.fixture
-def switch(settings: Settings) -> Set:
-    """Change settings of the app: ``switch(PROMETHEUS=True)``."""
-
-    def change(**values: Any) -> None:
-        settings.AI_MODELS = {**settings.AI_MODELS, **values}
-
-    return change

@@ -10,8 +10,8 @@ import pytest
 
 import ai_models
 from ai_models.telemetry import sinks
-from tests.conftest import Seed
-from tests.telemetry.conftest import Collector, Log, Set
+from tests.conftest import Seed, Set
+from tests.telemetry.conftest import Collector, Log
 from tests.test_leaks import CANARY, FAMILIES, assert_clean
 from tests.upstreams.server import Upstream
 
@@ -24,7 +24,7 @@ def test_spans_metrics_and_logs_are_clean(
     transactional_db: None,
     seed: Seed,
     upstream: Upstream,
-    switch: Set,
+    setting: Set,
     collector: Collector,
     log: Log,
 ) -> None:
@@ -33,7 +33,7 @@ def test_spans_metrics_and_logs_are_clean(
     upstream.script(answers.text("answ3r-text") if status == 200 else answers.error(status, f"b0dy-text {CANARY}"))
     entry = {**declared, "type": family, "baseURL": upstream.url + path, "defaultModels": {"text-generation": "some-model"}}
     seed(json.dumps({"ai": {"defaultProvider": "main", "providers": {"main": entry}}}))
-    switch(PROMETHEUS=True)
+    setting(PROMETHEUS=True)
     with contextlib.suppress(ai_models.AIModelsError):
         ai_models.generate_text("pr0mpt-text", system="syst3m-text", max_retries=0)
     prometheus = sinks.prometheus()

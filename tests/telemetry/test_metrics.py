@@ -18,8 +18,9 @@ from ai_models.exceptions import UpstreamError
 from ai_models.telemetry import gauges, sinks
 from ai_models.telemetry.instruments import ACTIVE, ALL, REVISION
 from ai_models.telemetry.prometheus import name_of
+from tests.conftest import Set
 from tests.polling import until
-from tests.telemetry.conftest import Collector, Set
+from tests.telemetry.conftest import Collector
 from tests.test_architecture import ROOT
 from tests.upstreams import openai
 from tests.upstreams.server import Upstream
@@ -129,8 +130,8 @@ def value(name: str, **labels: str) -> float:
     return sum(sample.value for sample in samples if labels.items() <= sample.labels.items())
 
 
-async def test_prometheus_gets_the_same(main: Upstream, switch: Set) -> None:
-    switch(PROMETHEUS=True)
+async def test_prometheus_gets_the_same(main: Upstream, setting: Set) -> None:
+    setting(PROMETHEUS=True)
     calls, labels = "gen_ai_client_operation_duration_seconds_count", {"ai_models_provider": "main", "error_type": ""}
     before = value(calls, **labels)
     main.script(openai.stream("a", "b"))
@@ -142,12 +143,12 @@ async def test_prometheus_gets_the_same(main: Upstream, switch: Set) -> None:
 
 
 async def test_what_is_switched_on_without_its_package_stops_no_call(
-    main: Upstream, switch: Set, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    main: Upstream, setting: Set, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(sinks, "_prometheus", None)
     monkeypatch.setattr(sinks, "_missing", False)
     monkeypatch.setitem(sys.modules, "ai_models.telemetry.prometheus", None)
-    switch(PROMETHEUS=True)
+    setting(PROMETHEUS=True)
     for _ in range(2):
         main.script(openai.text("Hello"))
         await ai_models.agenerate_text("Hi")
@@ -211,12 +212,12 @@ def test_nothing_is_imported_that_nobody_asked_for() -> None:
     assert json.loads(output) == []
 
 
-async def test_a_circuit_that_opens_is_seen(main: Upstream, collector: Collector, switch: Set) -> None:
+async def test_a_circuit_that_opens_is_seen(main: Upstream, collector: Collector, setting: Set) -> None:
     def circuit() -> float | None:
         points = collector.points("ai_models.circuit")
         return next((point.value for point in points if point.attributes == {"ai_models.provider": "main"}), None)
 
-    switch(BREAKER_FAILURES=1)
+    setting(BREAKER_FAILURES=1)
     main.always(openai.text("Hello"))
     await ai_models.agenerate_text("Hi")
     assert circuit() == 0
@@ -226,11 +227,11 @@ async def test_a_circuit_that_opens_is_seen(main: Upstream, collector: Collector
     assert circuit() == 2
 
 
-async def test_calls_that_wait_for_a_place_are_counted(main: Upstream, collector: Collector, switch: Set) -> None:
+async def test_calls_that_wait_for_a_place_are_counted(main: Upstream, collector: Collector, setting: Set) -> None:
     def waiting() -> float:
         return sum(point.value for point in collector.points("ai_models.calls.waiting"))
 
-    switch(MAX_CONCURRENT=1)
+    setting(MAX_CONCURRENT=1)
     main.script(openai.stream(*["word "] * 5), openai.text("Hello"))
     stream = ai_models.astream_text("Hi")
     events = stream.events

@@ -19,8 +19,8 @@ from opentelemetry.trace import SpanKind, StatusCode
 import ai_models
 from ai_models import telemetry
 from ai_models.exceptions import UpstreamAuthFailed
-from tests.conftest import Seed
-from tests.telemetry.conftest import Collector, Set, attributes
+from tests.conftest import Seed, Set
+from tests.telemetry.conftest import Collector, attributes
 from tests.test_leaks import FAMILIES
 from tests.upstreams import openai
 from tests.upstreams.server import Upstream
@@ -146,7 +146,7 @@ async def test_sync_twins_and_threads_stay_in_the_trace(main: Upstream, collecto
 
 @pytest.mark.parametrize("streamed", [False, True])
 async def test_providers_get_the_trace_only_when_asked_to(
-    streamed: bool, main: Upstream, collector: Collector, switch: Set
+    streamed: bool, main: Upstream, collector: Collector, setting: Set
 ) -> None:
     async def call() -> None:
         if streamed:
@@ -160,18 +160,18 @@ async def test_providers_get_the_trace_only_when_asked_to(
     context.attach(baggage.set_baggage("user", "ada"))
     await call()
     assert {"traceparent", "baggage"}.isdisjoint(main.requests[-1].headers)
-    switch(PROPAGATE_TRACE=True)
+    setting(PROPAGATE_TRACE=True)
     await call()
     sent = main.requests[-1].headers["traceparent"]
     assert collector.spans[-1].context is not None
     assert f"{collector.spans[-1].context.span_id:016x}" in sent
     assert "baggage" not in main.requests[-1].headers
-    switch(PROPAGATE_TRACE=False)
+    setting(PROPAGATE_TRACE=False)
     await call()
     assert "traceparent" not in main.requests[-1].headers
 
 
-async def test_prompts_and_answers_are_told_only_when_asked_for(main: Upstream, collector: Collector, switch: Set) -> None:
+async def test_prompts_and_answers_are_told_only_when_asked_for(main: Upstream, collector: Collector, setting: Set) -> None:
     messages: list[Any] = [
         {"role": "user", "content": [{"type": "text", "text": "pr0mpt"}]},
         {"role": "assistant", "content": [{"type": "tool-call", "tool_call_id": "1", "tool_name": "look", "input": {"a": 1}}]},
@@ -182,7 +182,7 @@ async def test_prompts_and_answers_are_told_only_when_asked_for(main: Upstream, 
     await ai_models.agenerate_text(**request)
     for word in ("pr0mpt", "f0und", "syst3m", "st0p", "answ3r"):
         assert word not in collector.everything()
-    switch(CAPTURE_MESSAGE_CONTENT=True)
+    setting(CAPTURE_MESSAGE_CONTENT=True)
     main.script(openai.stream("answ", "3r"))
     await ai_models.astream_text(**request).response
     told = attributes(collector.spans[-1])
@@ -199,17 +199,17 @@ async def test_prompts_and_answers_are_told_only_when_asked_for(main: Upstream, 
 
 
 async def test_a_decision_not_to_sample_holds_for_providers_too(
-    main: Upstream, monkeypatch: pytest.MonkeyPatch, switch: Set
+    main: Upstream, monkeypatch: pytest.MonkeyPatch, setting: Set
 ) -> None:
     monkeypatch.setattr(trace, "_TRACER_PROVIDER", TracerProvider(sampler=ALWAYS_OFF))
-    switch(PROPAGATE_TRACE=True)
+    setting(PROPAGATE_TRACE=True)
     main.script(openai.text("Hello"))
     await ai_models.agenerate_text("Hi")
     assert int(main.requests[-1].headers["traceparent"][-2:], 16) & 1 == 0
 
 
-async def test_the_host_can_keep_its_sdk_to_itself(main: Upstream, collector: Collector, switch: Set) -> None:
-    switch(OPENTELEMETRY=False)
+async def test_the_host_can_keep_its_sdk_to_itself(main: Upstream, collector: Collector, setting: Set) -> None:
+    setting(OPENTELEMETRY=False)
     main.script(openai.text("Hello"))
     await ai_models.agenerate_text("Hi")
     assert collector.spans == []
