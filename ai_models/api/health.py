@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 READINESS_SECONDS = 4.0
 """A storage that does not answer within this time is not ready."""
 
+_STOPPED = {"process": "is being stopped"}
+
 
 @require_safe
 async def live(request: HttpRequest) -> JsonResponse:
@@ -33,7 +35,10 @@ async def ready(request: HttpRequest) -> JsonResponse:
         return _no_store(JsonResponse({"status": "ready", "checks": dict(readiness.checks)}))
     error = NotReady("The service cannot answer model calls now; checks tells why.", remedy="admin")
     body = {"status": "not ready", "checks": dict(readiness.checks), **error.envelope(request_id)}
-    return _no_store(JsonResponse(body, status=error.http_status))
+    response = _no_store(JsonResponse(body, status=error.http_status))
+    # Django logs every 503 as an error, and a process that is being stopped has none.
+    response._has_been_logged = readiness.checks == _STOPPED  # type: ignore[attr-defined]
+    return response
 
 
 async def _readiness() -> Readiness:
@@ -41,7 +46,7 @@ async def _readiness() -> Readiness:
 
     draining.process.watched = True
     if draining.process.ending:
-        return service.Readiness(ready=False, checks={"process": "is being stopped"})
+        return service.Readiness(ready=False, checks=_STOPPED)
     try:
         async with asyncio.timeout(READINESS_SECONDS):
             return await service.areadiness()

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from ai_models import service
+from ai_models import draining, service
 from ai_models.api import health
 from ai_models.models import ProviderInstance
 
@@ -29,6 +29,17 @@ def test_no_default_provider_is_not_ready(client: Client, storage: None) -> None
     assert response.json()["error"]["code"] == "not_ready"
     assert response.json()["error"]["requestId"] == "probe-1"
     assert response.json()["checks"]
+
+
+def test_being_stopped_is_no_error_and_what_else_is_wrong_is_one(
+    client: Client, storage: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert client.get("/readyz").status_code == 503
+    assert [(record.name, record.levelname) for record in caplog.records] == [("django.request", "ERROR")]
+    caplog.clear()
+    monkeypatch.setattr(draining.process, "ending", True)
+    assert client.get("/readyz").json()["checks"] == {"process": "is being stopped"}
+    assert not caplog.records
 
 
 def test_a_storage_that_does_not_answer_is_not_waited_for(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
