@@ -46,9 +46,10 @@ def validate(kind: type[R], values: Mapping[str, Any], *, json_names: bool = Fal
     given = {name: value for name, value in values.items() if value is not None}
     if json_names and (refused := IN_PROCESS_FIELDS & given.keys()):
         raise InvalidRequest("; ".join(f"{name}: this field does not exist" for name in sorted(refused)))
-    problems = [f"{name}: this field is required" for name in sorted(required_fields(cast(Any, kind)) - given.keys())]
+    missing = required_fields(cast(Any, kind)) - given.keys()
+    problems = [f"{name}: this field is required" for name in sorted(missing)] if missing else []
     try:
-        validated = cast(R, adapter(kind).validate_python(given, by_alias=json_names, by_name=not json_names))
+        validated = cast(R, adapter(kind).validator.validate_python(given, by_alias=json_names, by_name=not json_names))
     except ValidationError as error:
         problems += _problems(error, given)
     if problems:

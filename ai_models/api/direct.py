@@ -105,7 +105,9 @@ class Direct:
         self._views: dict[str, View] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if (found := self._found(scope)) is None:
+        # Asking for the loop is a system call, so it is done once.
+        working = cast("asyncio.Task[None]", asyncio.current_task())
+        if (found := self._found(scope, identities.of(working.get_loop()))) is None:
             await self._app(scope, receive, send)
             return
         view, request = found
@@ -115,23 +117,24 @@ class Direct:
         request.arrived(body)
         async with ThreadSensitiveContext() as context:
             try:
-                async with _until_client_leaves(receive):
+                async with _until_client_leaves(receive, working):
                     await self._answer(view, request, send)
             finally:
                 # Where the service asked the database, the connection is that of a thread which ends here.
                 if context in SyncToAsync.context_to_thread_executor:
                     await sync_to_async(close_old_connections)()
 
-    def _found(self, scope: Scope) -> tuple[View, DirectRequest] | None:
+    def _found(self, scope: Scope, known: identities.Identities) -> tuple[View, DirectRequest] | None:
         """The view and its request; ``None`` when it is not for this road."""
         if scope["method"] != "POST" or not _is_plain(scope["headers"]):
             return None
         prefix = get_script_prefix(scope)
         if (view := self._view(scope["path"].removeprefix(prefix))) is None:
             return None
-        set_script_prefix(prefix)
+        if prefix:  # else it is the one that there is without
+            set_script_prefix(prefix)
         try:
-            request = DirectRequest(scope, identities.here())
+            request = DirectRequest(scope, known)
             if any(process(request) for process in self._before):
                 return None
         except Exception:
@@ -193,9 +196,8 @@ async def _body(receive: Receive) -> bytes | None:
 
 
 @contextlib.asynccontextmanager
-async def _until_client_leaves(receive: Receive) -> AsyncIterator[None]:
-    """Cancel what is done inside as soon as nobody waits for it any more."""
-    working = cast("asyncio.Task[None]", asyncio.current_task())
+async def _until_client_leaves(receive: Receive, working: asyncio.Task[None]) -> AsyncIterator[None]:
+    """Cancel what the task does inside as soon as nobody waits for it any more."""
     left = False
 
     async def watch() -> None:

@@ -171,9 +171,8 @@ def _tells_more(scope: Mapping[str, Any]) -> bool:
 _of_loops: dict[asyncio.AbstractEventLoop, Identities] = {}
 
 
-def here() -> Identities:
-    """Those of the running event loop."""
-    loop = asyncio.get_running_loop()
+def of(loop: asyncio.AbstractEventLoop) -> Identities:
+    """Those of an event loop, which asks."""
     if (found := _of_loops.get(loop)) is None:
         for ended in [other for other in _of_loops if other.is_closed()]:
             del _of_loops[ended]

@@ -44,6 +44,8 @@ INLINE_BYTES = 64 * 1024
 _KNOWN_AUTHENTICATORS = frozenset({"rest_framework.authentication", "knox.auth"})
 """Modules of the authentication classes that are known to give a user and nothing beside."""
 
+_USUAL = frozenset[tuple[type[BasePermission], ...]]({(IsAuthenticated,), (AllowAny,)})
+
 _REQUEST_ID = f"HTTP_{requestid.HEADER.upper().replace('-', '_')}"
 
 
@@ -143,6 +145,13 @@ class View(APIView):
             response = self.handle_exception(error)
         self.response = self.finalize_response(received, response, *args, **kwargs)
         return self.response
+
+    def check_permissions(self, request: Request) -> None:
+        if self.permission_classes not in _USUAL:
+            super().check_permissions(request)
+            return
+        # The base class looks first whether they are asynchronous, which takes longer than the check.
+        self.check_sync_permissions(request, [permission() for permission in self.permission_classes])
 
     async def admit(self, request: BodyRequest, direct: DirectRequest) -> None:
         """What :meth:`initial` does, with who the headers authenticate remembered for a moment."""
