@@ -24,7 +24,7 @@ from django.utils import timezone
 
 from ai_models.capabilities import Capability
 from ai_models.conf import conf
-from ai_models.database import in_thread
+from ai_models.database import given_back, in_thread
 from ai_models.exceptions import NotReady
 from ai_models.facts import load, open_connection, row_fingerprint, stored_revision
 from ai_models.models import ConfigRevision, ProviderCapability, ProviderInstance, bump_revision, lock_revision, revision_raised
@@ -225,7 +225,9 @@ def _own_change() -> _Uncommitted | None:
 
 def _load() -> Snapshot:
     try:
-        return load()
+        # Whoever calls a model in a thread need not know that the database was asked there.
+        with given_back():
+            return load()
     except Error:
         raise NotReady("The database cannot be read. It must be reachable, and migrated with: manage.py migrate") from None
 

@@ -108,13 +108,6 @@ def test_a_warm_call_makes_no_query_and_takes_no_lock(django_assert_num_queries:
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_a_cold_async_call_leaves_no_connection_in_the_thread_that_asked() -> None:
-    store.invalidate()
-    await store.acurrent()
-    assert await sync_to_async(lambda: connection.connection)() is None
-
-
-@pytest.mark.django_db(transaction=True)
 async def test_a_cold_async_call_loads_and_a_change_is_seen_by_the_next_one() -> None:
     assert not (await store.acurrent()).instances
     await ProviderInstance.objects.acreate(name="one", family="vendor")
