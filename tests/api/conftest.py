@@ -20,7 +20,7 @@ from django.core.asgi import get_asgi_application
 from knox.models import AuthToken
 from pytest_django import Settings
 
-from ai_models import asgi, store
+from ai_models import asgi, store, tokenuse
 from ai_models.capabilities import Capability
 from ai_models.models import ProviderCapability, ProviderInstance
 from tests.api.scripted import MEDIA, PICTURE, Scripted
@@ -53,9 +53,11 @@ def road(request: pytest.FixtureRequest, _scripted_family: None, settings: Setti
 
 @pytest.fixture
 def storage(transactional_db: None) -> Iterator[None]:
-    """The database, as other threads see it too."""
+    """The database, as other threads see it too. Those that the app has use it no longer when it is emptied."""
     yield
     store.stop_polling()
+    if tokenuse._uses.writer is not None:
+        tokenuse._uses.writer.join(30)
 
 
 @pytest.fixture

@@ -207,6 +207,15 @@ def test_an_error_in_mid_answer_is_told_after_what_came() -> None:
     assert output.getvalue().startswith("Hel")
 
 
+@pytest.fixture
+def _interruptible() -> Iterator[None]:
+    """A shell has what it runs in the background ignore Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_interruptible")
 @pytest.mark.parametrize("kind", ["text", "image"])
 def test_ctrl_c_ends_it_cleanly(generate: Call, folder: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     began = threading.Event()

@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+from asgiref.sync import sync_to_async
 from django.contrib.auth.models import User
 
 from ai_models import events, resumption
@@ -63,7 +64,7 @@ def test_a_client_that_leaves_ends_the_upstream_call_within_a_second(
 
 async def test_a_client_that_does_not_read_pauses_its_provider(server: LiveServer, user: User) -> None:
     with await asyncio.to_thread(server.connect) as client:
-        client.sendall(await asyncio.to_thread(request, "chat/completions", user, {"model": "main/floods", **STREAM}))
+        client.sendall(await sync_to_async(request)("chat/completions", user, {"model": "main/floods", **STREAM}))
         await asyncio.to_thread(Scripted.calling.wait, 10)
         seen = -1
 
