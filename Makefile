@@ -17,7 +17,7 @@ run: $(INSTALLED)
 test: $(INSTALLED)
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
-# The suite again: on PostgreSQL, and with the other supported Django, where the machine has them.
+# The suite again, with the other supported Django, on PostgreSQL and Redis, where the machine has them.
 matrix: $(INSTALLED)
 	$(BIN)/nox
 
