@@ -132,17 +132,15 @@ class Identities:
             lookup = self._begin(key, now, look_up)
         else:
             self._lookups.move_to_end(key)
-            if lookup.task.done():
-                return lookup.task.result()
-        known = await _result(lookup)
+        known = lookup.task.result() if lookup.task.done() else await self._result(key, lookup)
         return await in_lookup_thread(look_up)() if joined and not known.lasting else known
 
     def _begin(self, key: bytes, now: float, look_up: LookUp) -> _Lookup:
         lookup = _Lookup(now, asyncio.get_running_loop().create_task(in_lookup_thread(look_up)()))
 
         def ended(task: asyncio.Task[Known]) -> None:
-            if (task.cancelled() or task.exception() or not task.result().lasting) and self._lookups.get(key) is lookup:
-                del self._lookups[key]
+            if task.cancelled() or task.exception() or not task.result().lasting:
+                self._forget(key, lookup)
 
         lookup.task.add_done_callback(ended)
         self._lookups[key] = lookup
@@ -151,16 +149,21 @@ class Identities:
             self._lookups.popitem(last=False)
         return lookup
 
+    def _forget(self, key: bytes, lookup: _Lookup) -> None:
+        if self._lookups.get(key) is lookup:
+            del self._lookups[key]
 
-async def _result(lookup: _Lookup) -> Known:
-    """What is found, for one of those who wait for it. When the last of them has left, it is not looked up any more."""
-    lookup.waiting += 1
-    try:
-        return await asyncio.shield(lookup.task)
-    finally:
-        lookup.waiting -= 1
-        if not lookup.waiting:
-            lookup.task.cancel()
+    async def _result(self, key: bytes, lookup: _Lookup) -> Known:
+        """What is found, for one of those who wait for it. When the last of them has left, it is not looked up any more."""
+        lookup.waiting += 1
+        try:
+            return await asyncio.shield(lookup.task)
+        finally:
+            lookup.waiting -= 1
+            if not (lookup.waiting or lookup.task.done()):
+                # It ends only when its thread does. Whoever came until then would be cancelled with it.
+                self._forget(key, lookup)
+                lookup.task.cancel()
 
 
 def _tells_more(scope: Mapping[str, Any]) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, cast
 
@@ -15,10 +15,8 @@ from django.http.response import HttpResponseBase
 from django.utils.cache import patch_vary_headers
 from django.utils.datastructures import MultiValueDict
 from rest_framework.exceptions import AuthenticationFailed
-from rest_framework.negotiation import BaseContentNegotiation, DefaultContentNegotiation
 from rest_framework.parsers import BaseParser
 from rest_framework.permissions import AllowAny, BasePermission, IsAuthenticated
-from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.schemas.inspectors import ViewInspector
@@ -27,6 +25,7 @@ from ai_models import service, tickets, tokenuse
 from ai_models.api import downloads, errors, forms, openapi, operations, requestid
 from ai_models.api.directrequest import DirectRequest
 from ai_models.api.identities import Known
+from ai_models.api.negotiation import JSONOnly
 from ai_models.api.operation import Call, Operation
 from ai_models.api.operations import ModelList, ProviderList
 from ai_models.api.parsers import StrictJSONParser, parse_object
@@ -54,23 +53,6 @@ def _remembered_seconds(authenticators: tuple[type, ...]) -> float:
     if (seconds := conf().AUTH_CACHE_SECONDS) is not None:
         return seconds
     return 1.0 if all(kind.__module__ in _KNOWN_AUTHENTICATORS for kind in authenticators) else 0.0
-
-
-class JSONOnly(BaseContentNegotiation):
-    """Answers are JSON (or a stream) whatever ``Accept`` says: an error must never become another error."""
-
-    def select_parser(self, request: Request, parsers: Iterable[BaseParser]) -> BaseParser:
-        parsers = tuple(parsers)
-        if (parser := DefaultContentNegotiation().select_parser(request, parsers)) is None:
-            taken = " or ".join(str(parser.media_type) for parser in parsers)
-            raise errors.UnsupportedMediaType(f"The body must be sent with Content-Type: {taken}.")
-        return parser
-
-    def select_renderer(
-        self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None
-    ) -> tuple[BaseRenderer, str]:
-        renderer = next(iter(renderers))
-        return renderer, renderer.media_type or ""
 
 
 class BodyRequest(AsyncRequest):

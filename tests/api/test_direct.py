@@ -29,6 +29,7 @@ from ai_models.api.identities import Identities, Known
 from ai_models.api.views import View
 from ai_models.models import ProviderInstance
 from tests.api.conftest import BASE, LiveServer, MakeUser, bearer, serving
+from tests.polling import until
 
 OPENAI = "/api/ai/openai/v1"
 TEXT = f"{BASE}/generate-text"
@@ -374,6 +375,34 @@ async def test_nobody_is_looked_up_for_clients_that_left() -> None:
     asked.go_on.set()
     assert (await known.find(SCOPE, asked, 1.0)).user
     assert asked.count <= identities._LOOKUPS_AT_ONCE + 1
+
+
+async def test_a_request_does_not_join_a_lookup_that_everybody_left() -> None:
+    known, asked = Identities(), Asked()
+    asked.go_on.clear()
+
+    async def leave_as_another_comes() -> Known:
+        try:
+            return await known.find(SCOPE, asked, 1.0)
+        except asyncio.CancelledError:
+            asked.go_on.set()
+            return await known.find(SCOPE, asked, 1.0)
+
+    both = asyncio.ensure_future(leave_as_another_comes())
+    await until(lambda: asked.count)
+    both.cancel()
+    assert (await both).user == 2
+
+
+async def test_what_does_not_last_is_nobody_elses_in_the_moment_after_it_was_found() -> None:
+    known, asked = Identities(), Asked(lasting=False)
+    first = asyncio.ensure_future(known.find(SCOPE, asked, 1.0))
+    await asyncio.sleep(0)
+    (lookup,) = known._lookups.values()
+    await lookup.task
+    known._lookups[identities._key(SCOPE)] = lookup  # as it is until the event loop has called what waits for the task
+    assert (await known.find(SCOPE, asked, 1.0)).user == 2
+    assert (await first).user == 1
 
 
 async def test_an_empty_body_counts_as_looked_at() -> None:
