@@ -39,6 +39,9 @@ T = TypeVar("T")
 LONGEST_ADVICE: Final = 60.0
 """Seconds: no caller is told to come back later than this."""
 
+LATE_SECONDS: Final = 1.0
+"""A time that ran out so much later than it should did so in a process that stood still, as in a machine that was paused."""
+
 _FAILED: Final = "{} failed too often just now. Its calls are refused until it is known to answer again."
 _SIGNS_OF_LIFE: Final = (UpstreamRateLimited, faults.Unsuitable)
 _SMOOTHING: Final = 0.1  # weight of the newest call in the mean
@@ -230,8 +233,11 @@ class Passage:
         # A timeout that is never repeated is that of the call itself.
         if not isinstance(error, UpstreamTimeout) or calls.repeatable(error):
             return False
-        if self._delivered or time.monotonic() - self._began < self._admission.slow:
+        seconds = time.monotonic() - self._began
+        if self._delivered or seconds < self._admission.slow:
             return True
+        if seconds > self._seconds + LATE_SECONDS:
+            return True  # this process did not run meanwhile, so it does not know
         # A time that is shorter than the settings say is its caller's choice, and nobody else is to pay for it.
         usual = self._admission.settings.TIMEOUT
         return self._limits.total < usual["total"] or self._limits.first_chunk < usual["first_chunk"]

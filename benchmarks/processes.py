@@ -136,7 +136,8 @@ class Process:
             before, now = now, self.cpu_seconds()
 
     def sleep(self) -> None:
-        """Take no processor time until ``wake``, so that others can be measured beside it."""
+        """Take no processor time until ``wake``, so that others can be measured beside it. What is under way ends before."""
+        self.rest()
         os.killpg(self.popen.pid, signal.SIGSTOP)
 
     def wake(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -83,6 +84,20 @@ async def test_a_time_too_short_is_the_caller_s_fault(reach: Reach, upstream: Up
     await reach(upstream.url)
     upstream.always(faults.hang_before_first_byte())
     assert await failures(6, timeout=0.05) == ["upstream_timeout"] * 6
+
+
+async def test_a_process_that_stood_still_knows_nothing_about_its_provider(
+    reach: Reach, upstream: Upstream, setting: Set, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(admission, "LATE_SECONDS", 0.1)
+    setting(BREAKER_FAILURES=1, BREAKER_SLOW_SECONDS=0.01, TIMEOUT={"total": 0.2})
+    await reach(upstream.url)
+    upstream.script(faults.hang_before_first_byte()).always(openai.text())
+    frozen = asyncio.create_task(failures(1))
+    assert await upstream.await_requests(1)
+    time.sleep(0.5)  # noqa: ASYNC251, nothing runs meanwhile
+    assert await frozen == ["upstream_timeout"]
+    assert (await ai_models.agenerate_text("Hello")).text
 
 
 async def test_those_who_wait_for_a_dead_provider_are_sent_away(reach: Reach, upstream: Upstream, setting: Set) -> None:
