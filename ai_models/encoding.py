@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any, get_type_hints
 
-from pydantic_core import to_json as quickly
+import pydantic_core
 
 from ai_models import events
 from ai_models.serialization import to_json
@@ -33,14 +33,15 @@ def encode(event: events.Event, request_id: str) -> str:
 
 
 def dumps(value: Any) -> str:
-    """JSON as it is sent: no spaces, and half surrogate pairs, which UTF-8 does not have, as question marks."""
+    """JSON as it is sent: no spaces, half surrogate pairs, which UTF-8 does not have, as question marks, and what is no number,
+    which JSON does not have, as ``null``."""
     return dump_bytes(value).decode()
 
 
 def dump_bytes(value: Any) -> bytes:
     """The same in UTF-8."""
     try:
-        return quickly(value)
+        return pydantic_core.to_json(value, inf_nan_mode="null")
     except ValueError:  # half a pair, or nested too deep for it
         return _carried(_json(value)).encode()
 

@@ -209,7 +209,7 @@ class _WhileClientWaits:
         self._has_left = False
 
     def __enter__(self) -> None:
-        # A task costs as much as a tenth of a short call, and nobody is there to see that one was not cut even shorter.
+        # A task for each request would cost a twentieth of it, and most are over, or their clients wait, when it has begun.
         self._timer = self._working.get_loop().call_later(WATCHED_AFTER_SECONDS, self._begin)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool:

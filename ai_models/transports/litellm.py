@@ -239,7 +239,7 @@ def _litellm() -> ModuleType:
 
     # The one global of litellm's that is written here: it would print advertisements to stdout with every error.
     litellm.suppress_debug_info = True
-    tokenizer.postpone()
+    tokenizer.postpone()  # puts a module of litellm's off, and changes nothing that it does
     for name in _TALKATIVE:
         logging.getLogger(name).addFilter(_Silence())
     return litellm

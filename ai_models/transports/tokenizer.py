@@ -7,7 +7,7 @@ table takes some 30 MB of a process and a second to load. Whoever counts with li
 from __future__ import annotations
 
 import sys
-from functools import cache
+import threading
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -32,7 +32,11 @@ class _Tokenizer:
         return getattr(_real(), attribute)
 
 
-@cache
+_lock = threading.Lock()
+
+
 def _real() -> Any:
-    del sys.modules[_MODULE]
-    return import_module(_MODULE).encoding
+    with _lock:
+        if isinstance(getattr(sys.modules.get(_MODULE), "encoding", None), _Tokenizer):
+            del sys.modules[_MODULE]
+        return import_module(_MODULE).encoding

@@ -28,7 +28,6 @@ def _requiring(*names: str) -> ConfigDict:
 
 
 @cache
-@cache
 def required_fields(kind: Any) -> frozenset[str]:
     """Names of the fields that a request of this type cannot leave out; none of them has another name in JSON."""
     extra: Any = kind.__pydantic_config__.get("json_schema_extra", {})

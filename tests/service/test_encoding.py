@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from typing import Any, get_type_hints
 
 import pytest
 
 from ai_models import events
-from ai_models.encoding import encode
+from ai_models.encoding import dump_bytes, encode
 from ai_models.serialization import to_json
 
 KINDS = [getattr(events, name) for name in vars(events) if dataclasses.is_dataclass(getattr(events, name))]
@@ -35,3 +36,7 @@ def test_texts_are_told_as_they_are(kind: Any, text: str) -> None:
 
 def test_half_a_surrogate_pair_becomes_a_question_mark() -> None:
     assert encode(events.TextDelta("text-1", "a\ud800b"), "-") == '{"type":"text-delta","id":"text-1","delta":"a?b"}'
+
+
+def test_what_is_no_number_is_null_since_json_has_no_word_for_it() -> None:
+    assert json.loads(dump_bytes({"values": [math.nan, -math.inf, 0.5]})) == {"values": [None, None, 0.5]}
