@@ -13,17 +13,13 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
 from contextlib import aclosing
-from types import TracebackType
+from dataclasses import dataclass
 from typing import Any, cast
-from weakref import ReferenceType
 
 from asgiref.sync import SyncToAsync, ThreadSensitiveContext, sync_to_async
 from django.conf import settings
-from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
-from django.core.handlers.asgi import ASGIHandler, get_script_prefix
-from django.core.signals import got_request_exception, request_finished, request_started
+from django.core.handlers.asgi import get_script_prefix
 from django.db import close_old_connections
-from django.dispatch import Signal
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import Resolver404, resolve, set_script_prefix
@@ -31,10 +27,14 @@ from django.utils.cache import patch_vary_headers
 from django.utils.log import log_response
 from django.utils.module_loading import import_string
 
-from ai_models.api import identities
+from ai_models.api import identities, obstacles, requestid
+from ai_models.api.answer import Answer, AnswerResponse
+from ai_models.api.clients import Clients, WhileWaiting
 from ai_models.api.directrequest import DirectRequest, unused
+from ai_models.api.identities import Known
+from ai_models.api.parsers import parse_object
 from ai_models.api.sse import EventStream
-from ai_models.api.views import BodyView
+from ai_models.api.views import INLINE_BYTES, BodyView
 from ai_models.conf import conf
 
 Scope = Mapping[str, Any]
@@ -43,91 +43,106 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 Application = Callable[[Any, Any, Any], Awaitable[None]]
 View = Callable[[HttpRequest], Awaitable[HttpResponseBase]]
 
-_CALLED = (
-    "django.middleware.security.SecurityMiddleware",
-    "django.middleware.common.CommonMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
-)
-"""Middleware of Django that looks at headers and sets headers, and waits for nothing."""
-
-_IDLE = (
-    "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.http.ConditionalGetMiddleware",
-)
-"""Middleware of Django that does nothing for a POST without a cookie to a view that is exempt from it. What authenticators may
-want of it, they are given when they are asked."""
-
-_SIGNALS: Mapping[str, Signal] = {
-    "request_started": request_started,
-    "request_finished": request_finished,
-    "got_request_exception": got_request_exception,
-}
-"""Signals that Django sends of each request."""
-
-WATCHED_AFTER_SECONDS = 0.05
-"""Whether the client of a request is still there is not looked at before it has taken so long."""
-
 logger = logging.getLogger(__name__)
 
 _JSON = b"application/json"
+_ID_HEADER = requestid.HEADER.lower().encode()
 
-
-def obstacles(app: Application) -> Iterator[str]:
-    """Why requests have to go through the host's application: what it does around its views that would be left out."""
-    for path in settings.MIDDLEWARE:
-        if path not in _CALLED and path not in _IDLE:
-            yield f"MIDDLEWARE has {path}"
-    if not _is_django(app):
-        yield f"{type(app).__module__}.{type(app).__qualname__} stands around Django's application"
-    for name, signal in _SIGNALS.items():
-        for listener in _listeners(signal):
-            if not str(getattr(listener, "__module__", "")).startswith("django."):
-                yield f"{getattr(listener, '__module__', 'an object')} listens to {name}"
+_Found = tuple[View, DirectRequest]
+"""A view, and its request."""
 
 
 def around(app: Application) -> Application:
     """The application with the direct road in front of it, where the settings and the application let it be."""
     wanted = conf().DIRECT
-    if wanted == "auto" and (found := sorted(set(obstacles(app)))):
+    if wanted == "auto" and (found := sorted(set(obstacles.of(app)))):
         logger.info("Requests take Django's whole cycle (%s)", "; ".join(found))
         return app
     return Direct(app) if wanted else app
 
 
+class _Here:
+    """What the direct road keeps in one event loop."""
+
+    __slots__ = ("clients", "identities")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.clients = Clients(loop)
+        self.identities = identities.Identities()
+
+
+@dataclass(frozen=True, slots=True)
+class _Manner:
+    """How requests with the same headers are answered, as long as it is remembered who sends them.
+
+    Attributes:
+        view: the function that answers.
+        headers: of a whole answer, but for those that are different each time.
+    """
+
+    view: View
+    headers: tuple[tuple[bytes, bytes], ...]
+
+    def handler(self) -> BodyView:
+        """What answers without a request around it."""
+        return _kind(self.view)(**cast(Any, self.view).view_initkwargs)
+
+
 class Direct:
-    """The direct road, and the host's application beside it."""
+    """The direct road, and the host's application beside it.
+
+    The first request of a sender goes through the view, and through the middleware that is called. As long as the sender is
+    remembered, those with the same headers are answered by the same view and with the same headers; neither a request nor a
+    response is made of them, unless one fails.
+    """
 
     def __init__(self, app: Application) -> None:
         self._app = app
-        called = [import_string(path)(unused) for path in settings.MIDDLEWARE if path in _CALLED]
+        called = [import_string(path)(unused) for path in settings.MIDDLEWARE if path in obstacles.CALLED]
         self._before = [found.process_request for found in called if hasattr(found, "process_request")]
         self._after = [found.process_response for found in reversed(called)]
         self._views: dict[str, View] = {}
+        self._loops: dict[asyncio.AbstractEventLoop, _Here] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        # Asking for the loop is a system call, so it is done once.
-        working = cast("asyncio.Task[None]", asyncio.current_task())
-        if (found := self._found(scope, identities.of(working.get_loop()))) is None:
+        if scope["method"] != "POST" or not _is_plain(scope["headers"]):
             await self._app(scope, receive, send)
             return
-        view, request = found
-        body = await _body(receive)
-        if body is None:
+        # Asking for the loop is a system call, so it is done once.
+        working = cast("asyncio.Task[None]", asyncio.current_task())
+        here = self._here(working.get_loop())
+        key = identities.key(scope)
+        known = here.identities.recall(key)
+        found: _Found | None = None
+        if known is None or known.manner is None:
+            known = None
+            if (found := self._found(scope, here, key)) is None:
+                await self._app(scope, receive, send)
+                return
+        if (body := await _body(receive)) is None:
             return
-        request.arrived(body)
+        if found is not None:
+            found[1].arrived(body)
         async with ThreadSensitiveContext() as context:
             try:
-                with _WhileClientWaits(receive, working):
-                    await self._answer(view, request, send)
+                with WhileWaiting(here.clients, receive, working):
+                    if known is not None:
+                        found = await self._repeat(_Repeated(scope, here, key, known, body), send)
+                    if found is not None:
+                        await self._answer(*found, send)
             finally:
                 # Where the service asked the database, the connection is that of a thread which ends here.
                 if context in SyncToAsync.context_to_thread_executor:
                     await sync_to_async(close_old_connections)()
 
-    def _found(self, scope: Scope, known: identities.Identities) -> tuple[View, DirectRequest] | None:
+    def _here(self, loop: asyncio.AbstractEventLoop) -> _Here:
+        if (found := self._loops.get(loop)) is None:
+            for ended in [other for other in self._loops if other.is_closed()]:
+                del self._loops[ended]
+            found = self._loops[loop] = _Here(loop)
+        return found
+
+    def _found(self, scope: Scope, here: _Here, key: bytes | None) -> _Found | None:
         """The view and its request; ``None`` when it is not for this road."""
         if scope["method"] != "POST" or not _is_plain(scope["headers"]):
             return None
@@ -137,7 +152,7 @@ class Direct:
         if prefix:  # else it is the one that there is without
             set_script_prefix(prefix)
         try:
-            request = DirectRequest(scope, known)
+            request = DirectRequest(scope, here.identities, key)
             if any(process(request) for process in self._before):
                 return None
         except Exception:
@@ -159,23 +174,96 @@ class Direct:
         return cast(View, match.func)
 
     async def _answer(self, view: View, request: DirectRequest, send: Send) -> None:
-        response: Any = await view(request)
+        response = await view(request)
+        is_ordinary = isinstance(response, AnswerResponse) and response.answer.is_ordinary
+        response = self._finished(request, response)
+        if is_ordinary and request.known is not None and _kind(view).is_repeatable():
+            different = {"content-length", requestid.HEADER.lower()}
+            headers = tuple(header for header in _headers(response) if header[0].decode().lower() not in different)
+            request.known.manner = _Manner(view, headers)
+        await _send(request, response, send)
+
+    async def _repeat(self, repeated: _Repeated, send: Send) -> _Found | None:
+        """Answer in the known manner. What is left to the view, since its answer is not whole, is given back."""
+        manner: _Manner = repeated.known.manner
+        if prefix := get_script_prefix(repeated.scope):
+            set_script_prefix(prefix)
+        if not 0 < len(repeated.body) <= INLINE_BYTES:
+            return manner.view, repeated.request()
+        request_id = requestid.bind(_sent_id(repeated.scope))
+        view = manner.handler()
+        outcome: Answer | Exception
+        try:
+            fields = view.checked(parse_object(repeated.body))
+            if not view.is_whole(fields):
+                return manner.view, repeated.request(fields)
+            outcome = await view.answer(fields, repeated.known.user)
+        except Exception as error:
+            outcome = error
+        if isinstance(outcome, Answer) and outcome.is_ordinary:
+            length = str(len(outcome.content)).encode()
+            headers = [*manner.headers, (b"content-length", length), (_ID_HEADER, request_id.encode())]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await send({"type": "http.response.body", "body": outcome.content})
+            return None
+        request = repeated.request()
+        await _send(request, self._finished(request, view.respond(request, repeated.known, outcome)), send)
+        return None
+
+    def _finished(self, request: DirectRequest, response: Any) -> Any:
+        """The response as it is sent."""
         if hasattr(response, "render"):
             response.render()
         if request.is_session_read:
             patch_vary_headers(response, ("Cookie",))
         for process in self._after:
             response = process(request, response)
-        if response.status_code >= 400:
-            told = (response.reason_phrase, request.path)
-            await asyncio.to_thread(log_response, "%s: %s", *told, response=response, request=request)
-        headers = [(name.encode("ascii"), value.encode("latin-1")) for name, value in response.items()]
-        start = {"type": "http.response.start", "status": response.status_code, "headers": headers}
-        if isinstance(response, EventStream):
-            await _stream(response, start, send)
-        else:
-            await send(start)
-            await send({"type": "http.response.body", "body": response.content})
+        return response
+
+
+@dataclass(frozen=True, slots=True)
+class _Repeated:
+    """A request with the headers of one that was answered a moment ago."""
+
+    scope: Scope
+    here: _Here
+    key: bytes | None
+    known: Known
+    body: bytes
+
+    def request(self, fields: dict[str, Any] | None = None) -> DirectRequest:
+        """What it is for a view."""
+        request = DirectRequest(self.scope, self.here.identities, self.key)
+        request.arrived(self.body)
+        request.fields = fields
+        return request
+
+
+def _kind(view: View) -> type[BodyView]:
+    kind: type[BodyView] = cast(Any, view).view_class
+    return kind
+
+
+async def _send(request: DirectRequest, response: Any, send: Send) -> None:
+    if response.status_code >= 400:
+        told = (response.reason_phrase, request.path)
+        await asyncio.to_thread(log_response, "%s: %s", *told, response=response, request=request)
+    start = {"type": "http.response.start", "status": response.status_code, "headers": list(_headers(response))}
+    if isinstance(response, EventStream):
+        await _stream(response, start, send)
+    else:
+        await send(start)
+        await send({"type": "http.response.body", "body": response.content})
+
+
+def _headers(response: HttpResponseBase) -> Iterator[tuple[bytes, bytes]]:
+    for name, value in response.items():
+        yield name.encode("ascii"), value.encode("latin-1")
+
+
+def _sent_id(scope: Scope) -> str:
+    """The request's id, as Django tells it."""
+    return b",".join([value for name, value in scope["headers"] if name == _ID_HEADER]).decode("latin-1")
 
 
 async def _stream(response: EventStream, start: dict[str, Any], send: Send) -> None:
@@ -198,37 +286,6 @@ async def _body(receive: Receive) -> bytes | None:
             return b"".join(parts)
 
 
-class _WhileClientWaits:
-    """A context manager that cancels what its task does inside as soon as nobody waits for it any more."""
-
-    __slots__ = ("_has_left", "_receive", "_timer", "_watching", "_working")
-
-    def __init__(self, receive: Receive, working: asyncio.Task[None]) -> None:
-        self._receive, self._working = receive, working
-        self._watching: asyncio.Task[None] | None = None
-        self._has_left = False
-
-    def __enter__(self) -> None:
-        # A task for each request would cost a twentieth of it, and most are over, or their clients wait, when it has begun.
-        self._timer = self._working.get_loop().call_later(WATCHED_AFTER_SECONDS, self._begin)
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool:
-        self._timer.cancel()
-        if self._watching is not None:
-            self._watching.cancel()
-        # A server that is being stopped cancels too.
-        return isinstance(error, asyncio.CancelledError) and self._has_left and not self._working.uncancel()
-
-    def _begin(self) -> None:
-        self._watching = self._working.get_loop().create_task(self._watch())
-
-    async def _watch(self) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
-        self._has_left = True
-        self._working.cancel()
-
-
 def _is_plain(headers: list[tuple[bytes, bytes]]) -> bool:
     """Whether a request is authenticated by a header alone, and has a small JSON body."""
     authorized = json = small = False
@@ -243,18 +300,3 @@ def _is_plain(headers: list[tuple[bytes, bytes]]) -> bool:
             # Django puts a larger one into a file, so that nobody fills the memory before it is known who sends it.
             small = value.isdigit() and int(value) <= settings.FILE_UPLOAD_MAX_MEMORY_SIZE
     return authorized and json and small
-
-
-def _is_django(app: Any) -> bool:
-    """Whether nothing but Django answers HTTP requests below the API's prefix."""
-    if type(app) is ASGIStaticFilesHandler:
-        return _is_django(app.application)
-    if (type(app).__module__, type(app).__qualname__) == ("channels.routing", "ProtocolTypeRouter"):
-        return _is_django(app.application_mapping.get("http"))
-    return type(app) is ASGIHandler and ASGIHandler.__call__.__module__ == "django.core.handlers.asgi"
-
-
-def _listeners(signal: Any) -> Iterator[Any]:
-    for _, listener, *_ in signal.receivers:
-        if (alive := listener() if isinstance(listener, ReferenceType) else listener) is not None:
-            yield alive

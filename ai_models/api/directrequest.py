@@ -12,7 +12,7 @@ from django.contrib.sessions.middleware import SessionMiddleware
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, HttpResponse
 
-from ai_models.api.identities import Identities
+from ai_models.api.identities import Identities, Known
 
 _USERS = {f"{kind.__module__}.{kind.__qualname__}": kind for kind in (SessionMiddleware, AuthenticationMiddleware)}
 
@@ -22,15 +22,21 @@ class DirectRequest(ASGIRequest):
 
     Attributes:
         identities: remember who the headers authenticate.
+        key: by which they do.
+        known: who that is, once it is found.
+        fields: the body's, where it was read before.
         is_empty: whether it has no body.
         is_session_read: whether an authenticator looked for a session.
     """
 
     _read_started: bool
 
-    def __init__(self, scope: Mapping[str, Any], identities: Identities) -> None:
+    def __init__(self, scope: Mapping[str, Any], identities: Identities, key: bytes | None) -> None:
         super().__init__(scope, BytesIO())
         self.identities = identities
+        self.key = key
+        self.known: Known | None = None
+        self.fields: dict[str, Any] | None = None
         self.is_empty = True
         self.is_session_read = False
 

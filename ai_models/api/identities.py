@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import marshal
 import os
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Mapping
@@ -16,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from time import monotonic
-from typing import Any, NamedTuple, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from asgiref.sync import sync_to_async
 
@@ -66,7 +67,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class Known(NamedTuple):
+@dataclass(slots=True)
+class Known:
     """What an authenticator found.
 
     Attributes:
@@ -76,6 +78,7 @@ class Known(NamedTuple):
         lasting: whether another request with the same headers would be answered in the same way. It is not when nobody was
             found, or when the body was looked at.
         by_session: whether the authenticators looked for a session.
+        manner: how a request with the same headers was answered; whoever answers keeps it here.
     """
 
     user: Any
@@ -83,6 +86,7 @@ class Known(NamedTuple):
     authenticator: Any
     lasting: bool
     by_session: bool = False
+    manner: Any = None
 
 
 LookUp = Callable[[], Known]
@@ -90,9 +94,10 @@ LookUp = Callable[[], Known]
 
 @dataclass(slots=True)
 class _Lookup:
-    began: float
+    until: float
     task: asyncio.Task[Known]
     waiting: int = 0
+    known: Known | None = None
 
 
 def in_lookup_thread(function: Callable[P, T]) -> Callable[P, Coroutine[Any, Any, T]]:
@@ -111,36 +116,46 @@ class Identities:
     def __init__(self) -> None:
         self._lookups: OrderedDict[bytes, _Lookup] = OrderedDict()
 
-    async def find(self, scope: Mapping[str, Any], look_up: LookUp, seconds: float) -> Known:
+    def recall(self, key: bytes | None) -> Known | None:
+        """Who sends what has this key, where it is remembered."""
+        if key is None or (lookup := self._lookups.get(key)) is None:
+            return None
+        if lookup.known is None or monotonic() >= lookup.until:
+            return None
+        self._lookups.move_to_end(key)
+        return lookup.known
+
+    async def find(self, key: bytes | None, look_up: LookUp, seconds: float) -> Known:
         """Who sends this.
 
         Args:
-            scope: of the request.
+            key: of the request; without one nothing is remembered.
             look_up: asks the host's authenticators; called in a thread.
             seconds: for so long it may be remembered.
 
         Raises:
             Exception: whatever ``look_up`` raises.
         """
-        if not seconds or _tells_more(scope):
+        if not seconds or key is None:
             return await in_lookup_thread(look_up)()
         now = monotonic()
-        key = _key(scope)
         lookup = self._lookups.get(key)
-        joined = lookup is not None and now - lookup.began < seconds
+        joined = lookup is not None and now < lookup.until
         if lookup is None or not joined:
-            lookup = self._begin(key, now, look_up)
+            lookup = self._begin(key, now + seconds, look_up)
         else:
             self._lookups.move_to_end(key)
         known = lookup.task.result() if lookup.task.done() else await self._result(key, lookup)
         return await in_lookup_thread(look_up)() if joined and not known.lasting else known
 
-    def _begin(self, key: bytes, now: float, look_up: LookUp) -> _Lookup:
-        lookup = _Lookup(now, asyncio.get_running_loop().create_task(in_lookup_thread(look_up)()))
+    def _begin(self, key: bytes, until: float, look_up: LookUp) -> _Lookup:
+        lookup = _Lookup(until, asyncio.get_running_loop().create_task(in_lookup_thread(look_up)()))
 
         def ended(task: asyncio.Task[Known]) -> None:
             if task.cancelled() or task.exception() or not task.result().lasting:
                 self._forget(key, lookup)
+            else:
+                lookup.known = task.result()
 
         lookup.task.add_done_callback(ended)
         self._lookups[key] = lookup
@@ -166,29 +181,22 @@ class Identities:
                 lookup.task.cancel()
 
 
-def _tells_more(scope: Mapping[str, Any]) -> bool:
-    """Whether there is something that an authenticator may look at and that is no part of the key."""
-    return bool(scope.keys() - _ORDINARY or scope.get("state") or "tls" in (scope.get("extensions") or ()))
+def key(scope: Mapping[str, Any]) -> bytes | None:
+    """Stands for everything that an authenticator may look at, the body apart. What was sent cannot be read from it.
 
-
-_of_loops: dict[asyncio.AbstractEventLoop, Identities] = {}
-
-
-def of(loop: asyncio.AbstractEventLoop) -> Identities:
-    """Those of an event loop, which asks."""
-    if (found := _of_loops.get(loop)) is None:
-        for ended in [other for other in _of_loops if other.is_closed()]:
-            del _of_loops[ended]
-        found = _of_loops[loop] = Identities()
-    return found
-
-
-def _key(scope: Mapping[str, Any]) -> bytes:
-    """Stands for everything that an authenticator may look at, the body apart. What was sent cannot be read from it."""
+    ``None`` where there is more to look at than is known here.
+    """
+    if scope.keys() - _ORDINARY or scope.get("state") or "tls" in (scope.get("extensions") or ()):
+        return None
     client = scope.get("client")
     told = (
         *[scope.get(name) for name in _TELLING],
         client[0] if client else None,
         [header for header in scope["headers"] if header[0] not in _DIFFERENT_EACH_TIME],
     )
-    return hashlib.blake2b(repr(told).encode(), digest_size=32, key=_SECRET).digest()
+    try:
+        # In the format of this version equal values have equal bytes, which newer ones do not promise.
+        said = marshal.dumps(told, 2)
+    except ValueError:  # a server's own types
+        return None
+    return hashlib.blake2b(said, digest_size=32, key=_SECRET).digest()

@@ -18,7 +18,8 @@ from rest_framework.response import Response
 from ai_models import videos
 from ai_models.api import downloads, operations, requestid
 from ai_models.api.errors import RangeNotSatisfiable
-from ai_models.api.views import BodyRequest, BodyView, View, require_parameters
+from ai_models.api.information import require_parameters
+from ai_models.api.views import BodyRequest, BodyView, View
 from ai_models.exceptions import InvalidRequest
 from ai_models.serialization import to_json
 from ai_models.types import Video

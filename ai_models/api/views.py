@@ -10,7 +10,7 @@ from typing import Any, cast
 from adrf.requests import AsyncRequest
 from adrf.views import APIView
 from django.db import close_old_connections, connections, transaction
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.cache import patch_vary_headers
 from django.utils.datastructures import MultiValueDict
@@ -21,19 +21,19 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.schemas.inspectors import ViewInspector
 
-from ai_models import service, tickets, tokenuse
-from ai_models.api import downloads, errors, forms, openapi, operations, requestid
+from ai_models import tokenuse
+from ai_models.api import downloads, errors, forms, openapi, requestid
+from ai_models.api.answer import Answer, AnswerResponse
 from ai_models.api.directrequest import DirectRequest
 from ai_models.api.identities import Known
 from ai_models.api.negotiation import JSONOnly
 from ai_models.api.operation import Call, Operation
-from ai_models.api.operations import ModelList, ProviderList
 from ai_models.api.parsers import StrictJSONParser, parse_object
 from ai_models.api.renderers import QuickJSONRenderer
 from ai_models.capabilities import Capability
 from ai_models.conf import conf
 from ai_models.database import in_thread
-from ai_models.exceptions import InvalidRequest
+from ai_models.encoding import dump_bytes
 from ai_models.serialization import to_json, validate
 
 INLINE_BYTES = 64 * 1024
@@ -116,17 +116,39 @@ class View(APIView):
         requestid.bind(request.META.get(_REQUEST_ID))
         if not isinstance(request, DirectRequest):
             return cast(HttpResponseBase, await super().async_dispatch(request, *args, **kwargs))
-        self.args, self.kwargs = args, kwargs
-        self.request = received = self.initialize_request(request, *args, **kwargs)
-        self.headers = self.default_response_headers
+        received = self._begin(request, *args, **kwargs)
         try:
             await self.admit(received, request)
             handler: Callable[..., Awaitable[HttpResponseBase]] = getattr(self, request.method.lower())
             response = await handler(received, *args, **kwargs)
         except Exception as error:
             response = self.handle_exception(error)
-        self.response = self.finalize_response(received, response, *args, **kwargs)
+        return self._end(received, response)
+
+    def respond(self, request: DirectRequest, known: Known, outcome: Answer | Exception) -> HttpResponseBase:
+        """The response to a request that was handled before it was made."""
+        received = self._begin(request)
+        self._recognize(received, request, known)
+        return self._end(received, AnswerResponse(outcome) if isinstance(outcome, Answer) else self.handle_exception(outcome))
+
+    def _begin(self, request: DirectRequest, *args: Any, **kwargs: Any) -> BodyRequest:
+        self.args, self.kwargs = args, kwargs
+        self.request = received = self.initialize_request(request, *args, **kwargs)
+        self.headers = self.default_response_headers
+        return received
+
+    def _end(self, request: BodyRequest, response: HttpResponseBase) -> HttpResponseBase:
+        self.response = self.finalize_response(request, response, *self.args, **self.kwargs)
         return self.response
+
+    def _recognize(self, request: BodyRequest, direct: DirectRequest, known: Known) -> None:
+        request.is_sent_by(known)
+        direct.known, direct.is_session_read = known, known.by_session
+
+    @classmethod
+    def is_repeatable(cls) -> bool:
+        """Whether who was admitted is admitted again without being asked for more."""
+        return not cls.throttle_classes and cls.permission_classes in _USUAL
 
     def check_permissions(self, request: Request) -> None:
         if self.permission_classes not in _USUAL:
@@ -140,9 +162,8 @@ class View(APIView):
         self.format_kwarg = request.version = request.versioning_scheme = None
         request.accepted_renderer, request.accepted_media_type = self.perform_content_negotiation(request)
         look_up = partial(self.look_up, request, direct)
-        known = await direct.identities.find(direct.scope, look_up, _remembered_seconds(tuple(self.authentication_classes)))
-        request.is_sent_by(known)
-        direct.is_session_read = known.by_session
+        known = await direct.identities.find(direct.key, look_up, _remembered_seconds(tuple(self.authentication_classes)))
+        self._recognize(request, direct, known)
         self.check_permissions(request)
         if self.throttle_classes:
             await in_thread(self.check_throttles)(request)
@@ -221,6 +242,8 @@ class BodyView(View):
 
     async def fields(self, request: BodyRequest) -> dict[str, Any]:
         """The validated fields, read in a thread unless the body is known to be small."""
+        if isinstance(request._request, DirectRequest) and request._request.fields is not None:
+            return request._request.fields
         return self.read(request) if request.is_small else await asyncio.to_thread(self.read, request)
 
     def read(self, request: BodyRequest) -> dict[str, Any]:
@@ -228,7 +251,23 @@ class BodyView(View):
         body = request.data
         if isinstance(body, MultiValueDict):
             body = forms.to_request(self.kind, body, self.operation.aliases)
+        return self.checked(body)
+
+    def checked(self, body: Any) -> dict[str, Any]:
+        """The fields of a parsed body, validated.
+
+        Raises:
+            InvalidRequest: names each field that is wrong.
+        """
         return validate(self.kind, body, json_names=True)
+
+    def is_whole(self, fields: dict[str, Any]) -> bool:
+        """Whether what is asked for is an :class:`Answer`, and these fields are all that it takes."""
+        return False
+
+    async def answer(self, fields: dict[str, Any], user: Any) -> Answer:
+        """The answer to validated fields, where it is whole."""
+        raise NotImplementedError
 
 
 class CallView(BodyView):
@@ -240,7 +279,7 @@ class CallView(BodyView):
         fields = await self.fields(request)
         files = self.operation.files
         if files is None:
-            return Response(to_json(await self.operation.run(user=request.user, **fields)))
+            return AnswerResponse(await self.answer(fields, request.user))
         accept = downloads.Accept(request.headers.get("Accept", "*/*"))
         downloads.require_one(accept, files.kind, fields.get("n", 1))
         result = await self.operation.run(user=request.user, **fields)
@@ -248,89 +287,13 @@ class CallView(BodyView):
             return downloads.respond(file, result, files.kind)
         return Response(await asyncio.to_thread(to_json, result))
 
+    def is_whole(self, fields: dict[str, Any]) -> bool:
+        return self.operation.files is None
+
+    async def answer(self, fields: dict[str, Any], user: Any) -> Answer:
+        return Answer(dump_bytes(to_json(await self.operation.run(user=user, **fields))))
+
     def finalize_response(self, request: Request, response: HttpResponseBase, *args: Any, **kwargs: Any) -> HttpResponseBase:
         if self.operation.files is not None:
             patch_vary_headers(response, ["Accept"])
         return super().finalize_response(request, response, *args, **kwargs)
-
-
-class ProvidersView(View):
-    """``GET providers``."""
-
-    operation = operations.LIST_PROVIDERS
-
-    async def get(self, request: Request) -> Response:
-        return Response(to_json(ProviderList(await service.aproviders(user=request.user))))
-
-
-class ProviderView(View):
-    """``GET providers/{name}``."""
-
-    operation = operations.GET_PROVIDER
-
-    async def get(self, request: Request, name: str) -> Response:
-        return Response(to_json(await service.aprovider(name, user=request.user)))
-
-
-class ProviderCheckView(View):
-    """``POST providers/{name}/check``."""
-
-    operation = operations.CHECK_PROVIDER
-
-    async def post(self, request: Request, name: str) -> Response:
-        return Response(to_json(await service.acheck(name, user=request.user)))
-
-
-def require_parameters(request: Request, *known: str) -> None:
-    """Refuse query parameters that an address does not have.
-
-    Raises:
-        InvalidRequest: names each of them.
-    """
-    if unknown := sorted(set(request.query_params) - set(known)):
-        raise InvalidRequest("; ".join(f"{name}: this query parameter does not exist" for name in unknown))
-
-
-class ModelsView(View):
-    """``GET models?capability=``."""
-
-    operation = operations.LIST_MODELS
-
-    async def get(self, request: Request) -> Response:
-        require_parameters(request, "capability")
-        return Response(to_json(ModelList(await service.amodels(request.query_params.get("capability"), user=request.user))))
-
-
-class TicketView(View):
-    """``POST ws-ticket``: a ticket stands for the headers that this request was authenticated by."""
-
-    operation = operations.ISSUE_TICKET
-
-    async def post(self, request: Request) -> Response:
-        return Response(to_json(await tickets.issue(request.headers)))
-
-
-class SchemaView(View):
-    """``GET schema``: the OpenAPI document, as JSON, or as YAML when ``Accept`` or ``?format=yaml`` asks for it."""
-
-    schema = None
-    permission_classes = (AllowAny,)
-
-    async def get(self, request: Request) -> HttpResponse:
-        as_yaml = "yaml" in request.query_params.get("format", request.headers.get("Accept", ""))
-        prefix = request.path.removesuffix("/api/ai/v1/schema")
-        return HttpResponse(*await asyncio.to_thread(openapi.rendered, prefix, as_yaml=as_yaml))
-
-
-class UnknownPathView(View):
-    """Every other address below the API's prefix."""
-
-    schema = None
-    authentication_classes = ()
-    permission_classes = (AllowAny,)
-    message = "Nothing is here. GET /api/ai/v1/schema lists what exists; no address ends in a slash."
-
-    async def get(self, request: Request, path: str) -> Response:
-        raise errors.UnknownPath(self.message)
-
-    post = put = patch = delete = options = get

@@ -10,10 +10,10 @@ import sys
 import time
 from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from ai_models.api import downloads
+from ai_models.api.answer import Answer
 from ai_models.encoding import dump_bytes
 from ai_models.exceptions import UnsupportedFunctionality
 from ai_models.openai_api.errors import Told
@@ -27,18 +27,8 @@ from ai_models.types import (
     Usage,
 )
 
-JSON = "application/json"
 _TEXT = "text/plain; charset=utf-8"
 _FORMATS = {"image/png": "png", "image/jpeg": "jpeg", "image/webp": "webp"}
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """The body of a response, and what it is."""
-
-    content: str | bytes
-    content_type: str = JSON
-    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 def embeddings(body: EmbeddingsRequest, result: EmbedResult, told: Told) -> Answer:
@@ -88,7 +78,7 @@ def transcription(body: TranscriptionRequest, result: TranscriptionResult, told:
     wanted = body.get("response_format", "json")
     if wanted in _TEXTS:
         headers = {**downloads.SAFE_HEADERS, **downloads.told(result, told.about(result))}
-        return Answer(_TEXTS[wanted](result), _TEXT, headers)
+        return Answer(_TEXTS[wanted](result).encode(), _TEXT, headers)
     answer: dict[str, Any] = {"text": result.text} if wanted == "json" else _verbose(result)
     if (usage := _usage(result.usage)) is not None:
         answer["usage"] = {"type": "tokens", **usage}

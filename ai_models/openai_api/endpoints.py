@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ai_models import naming, pipeline, service
+from ai_models.api.answer import Answer
 from ai_models.api.operation import Operation
 from ai_models.capabilities import Capability
 from ai_models.openai_api import answers, requests
-from ai_models.openai_api.answers import Answer
 from ai_models.openai_api.errors import Told
 from ai_models.openai_api.fields import Asked
 from ai_models.streams import TextStream

@@ -11,13 +11,14 @@ from django.http.response import HttpResponseBase
 
 from ai_models import naming, service
 from ai_models.api import requestid
+from ai_models.api.answer import Answer, AnswerResponse
+from ai_models.api.information import UnknownPathView
 from ai_models.api.streams import require_asgi
-from ai_models.api.views import BodyRequest, BodyView, UnknownPathView, View
+from ai_models.api.views import BodyRequest, BodyView, View
 from ai_models.capabilities import Capability
 from ai_models.encoding import dump_bytes
 from ai_models.exceptions import ModelNotFound
 from ai_models.openai_api import completions, endpoints, errors, models, streaming
-from ai_models.openai_api.answers import Answer
 from ai_models.openai_api.chunks import Chunks
 from ai_models.openai_api.endpoints import Endpoint
 from ai_models.openai_api.fields import ask
@@ -42,15 +43,20 @@ class EndpointView(OpenAIView, BodyView):
 
     operation: Endpoint
 
-    async def post(self, request: BodyRequest) -> HttpResponse:
-        body = await self.fields(request)
-        asked = ask(self.kind, body)
+    async def post(self, request: BodyRequest) -> HttpResponseBase:
+        return AnswerResponse(await self.answer(await self.fields(request), request.user))
+
+    def is_whole(self, fields: Any) -> bool:
+        return True
+
+    async def answer(self, fields: Any, user: Any) -> Answer:
+        asked = ask(self.kind, fields)
         self.names = asked.names
-        call = await endpoints.prepare(self.operation.capability, asked, body["model"], request.user)
+        call = await endpoints.prepare(self.operation.capability, asked, fields["model"], user)
         result = await call.result()
         if self.operation.is_large(result):
-            return _respond(await asyncio.to_thread(self.operation.answer, body, result, call.told))
-        return _respond(self.operation.answer(body, result, call.told))
+            return await asyncio.to_thread(self.operation.answer, fields, result, call.told)
+        return self.operation.answer(fields, result, call.told)
 
 
 class ChatView(OpenAIView, BodyView):
@@ -59,22 +65,31 @@ class ChatView(OpenAIView, BodyView):
     operation = endpoints.CHAT
 
     async def post(self, request: BodyRequest) -> HttpResponseBase:
-        body: Any = await self.fields(request)
-        capability, asked, warnings = completions.asked(body)
-        self.names = asked.names
-        call = await endpoints.prepare(capability, asked, body["model"], request.user, warnings)
-        if not body.get("stream"):
-            result = await call.result()
-            return _respond(Answer(completions.completion(body["model"], result, call.told)))
+        fields: Any = await self.fields(request)
+        if self.is_whole(fields):
+            return AnswerResponse(await self.answer(fields, request.user))
+        capability, call = await self._prepared(fields, request.user)
         require_asgi(request)
         chunks = Chunks(
-            body["model"],
+            fields["model"],
             call.told,
-            include_usage=body.get("stream_options", {}).get("include_usage", False),
+            include_usage=fields.get("stream_options", {}).get("include_usage", False),
             is_object=capability is Capability.STRUCTURED_OUTPUT,
             request_id=requestid.current(),
         )
         return await streaming.respond(call.stream(), chunks.encode)
+
+    def is_whole(self, fields: Any) -> bool:
+        return not fields.get("stream")
+
+    async def answer(self, fields: Any, user: Any) -> Answer:
+        _, call = await self._prepared(fields, user)
+        return Answer(completions.completion(fields["model"], await call.result(), call.told))
+
+    async def _prepared(self, fields: Any, user: Any) -> tuple[Capability, endpoints.Call]:
+        capability, asked, warnings = completions.asked(fields)
+        self.names = asked.names
+        return capability, await endpoints.prepare(capability, asked, fields["model"], user, warnings)
 
 
 class ModelsView(OpenAIView):
@@ -82,7 +97,7 @@ class ModelsView(OpenAIView):
 
     async def get(self, request: HttpRequest) -> HttpResponse:
         found = models.listed(await service.amodels(user=request.user))
-        return _respond(Answer(dump_bytes({"object": "list", "data": list(found.values())})))
+        return AnswerResponse(Answer(dump_bytes({"object": "list", "data": list(found.values())})))
 
 
 class ModelView(OpenAIView):
@@ -92,7 +107,7 @@ class ModelView(OpenAIView):
         found = models.listed(await service.amodels(user=request.user)).get(await naming.full_name(id))
         if found is None:
             raise ModelNotFound("There is no such model among those that you may use. GET models lists them.")
-        return _respond(Answer(dump_bytes({**found, "id": id})))
+        return AnswerResponse(Answer(dump_bytes({**found, "id": id})))
 
 
 class NothingHereView(OpenAIView, UnknownPathView):
@@ -102,7 +117,3 @@ class NothingHereView(OpenAIView, UnknownPathView):
         "Nothing is here. Below /api/ai/openai/v1/ there are "
         f"{', '.join(operation.name for operation in (endpoints.CHAT, *endpoints.ENDPOINTS))} and models."
     )
-
-
-def _respond(answer: Answer) -> HttpResponse:
-    return HttpResponse(answer.content, content_type=answer.content_type, headers=dict(answer.headers))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -43,6 +43,17 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 HELLO = [{"role": "user", "content": "a"}]
+GOOD: dict[str, dict[str, Any]] = {
+    TEXT: {"prompt": "a"},
+    f"{BASE}/embed": {"values": ["a"]},
+    f"{BASE}/stream-text": {"prompt": "a"},
+    f"{BASE}/generate-object": {"prompt": "a", "schema": {"type": "object"}},
+    f"{BASE}/generate-image": {"prompt": "a"},
+    f"{OPENAI}/chat/completions": {"model": "echoes", "messages": HELLO},
+    f"{OPENAI}/embeddings": {"model": "vectors", "input": "a"},
+    f"{OPENAI}/audio/speech": {"model": "speaks", "input": "a", "voice": "alloy"},
+}
+"""A body that each of these takes."""
 
 
 @pytest.fixture
@@ -116,13 +127,57 @@ def test_both_roads_answer_the_same(
     settings.SECURE_REFERRER_POLICY = "same-origin"
     headers = {"Content-Type": "application/json", "X-Request-ID": "r-1", **bearer(user), **more}
     answers = []
-    for road in (True, False):
+    for road, before in ((True, None), (True, GOOD[path]), (False, None)):
         settings.AI_MODELS = {**settings.AI_MODELS, "DIRECT": road}
         with serving(asgi.serve(get_asgi_application())) as server:
+            if before is not None:  # what follows is answered in the manner of this
+                httpx.post(f"{server.url}{path}", json=before, headers=headers, timeout=10)
             answers.append(httpx.post(f"{server.url}{path}", content=body, headers=headers, timeout=10))
-    first, second = map(told, answers)
-    assert first == second
-    assert direct == ([] if "Host" in more else [path])
+    first, again, other = map(told, answers)
+    assert first == again == other
+    assert set(direct) == (set() if "Host" in more else {path})
+
+
+def test_of_what_repeats_a_request_none_is_made(
+    provider: ProviderInstance, user: User, direct: list[str], server: LiveServer
+) -> None:
+    headers = bearer(user)
+    for path in (TEXT, f"{BASE}/embed", f"{OPENAI}/chat/completions", f"{OPENAI}/embeddings"):
+        answers = [ask(server, headers, path, GOOD[path]) for _ in range(3)]
+        assert [answer.status_code for answer in answers] == [200] * 3
+        assert len({answer.headers["x-request-id"] for answer in answers}) == 3
+        assert direct.pop() == path
+        assert not direct
+    assert ask(server, {**headers, "X-Request-ID": "r-2"}, TEXT).headers["x-request-id"] == "r-2"
+    assert not direct
+
+
+@pytest.mark.parametrize("path", [f"{BASE}/stream-text", f"{BASE}/generate-image", f"{OPENAI}/audio/speech"])
+def test_of_what_is_not_answered_with_json_alone_each_is_a_request(
+    provider: ProviderInstance, user: User, direct: list[str], server: LiveServer, path: str
+) -> None:
+    headers = bearer(user)
+    answers = [ask(server, headers, path, GOOD[path]) for _ in range(3)]
+    assert direct == [path] * 3, [answer.text[:200] for answer in answers]
+
+
+def test_what_repeats_a_request_may_be_a_stream(
+    provider: ProviderInstance, user: User, direct: list[str], server: LiveServer
+) -> None:
+    path = f"{OPENAI}/chat/completions"
+    whole, streamed = GOOD[path], {**GOOD[path], "stream": True}
+    headers = bearer(user)
+    kinds = [ask(server, headers, path, body).headers["content-type"] for body in (whole, streamed, whole, streamed)]
+    assert kinds == ["application/json", "text/event-stream"] * 2
+    assert direct == [path] * 3
+
+
+def test_a_large_body_that_repeats_a_request_is_not_parsed_on_the_event_loop(
+    provider: ProviderInstance, user: User, direct: list[str], server: LiveServer
+) -> None:
+    headers, large = bearer(user), {"prompt": "a" * views.INLINE_BYTES}
+    assert [ask(server, headers, json=body).status_code for body in ({"prompt": "a"}, large)] == [200, 200]
+    assert direct == [TEXT] * 2
 
 
 # --- when it is taken -------------------------------------------------------------------------------------------------
@@ -274,6 +329,11 @@ def test_an_authenticator_that_reads_the_body_is_asked_each_time(
 SCOPE = {"type": "http", "method": "POST", "path": TEXT, "client": ("127.0.0.1", 1), "headers": [(b"authorization", b"x")]}
 
 
+def find(known: Identities, scope: dict[str, Any], asked: Asked, seconds: float) -> Coroutine[Any, Any, Known]:
+    """Who sends a request with this scope."""
+    return known.find(identities.key(scope), asked, seconds)
+
+
 class Asked:
     """Looks up, and counts how often; a test may hold it back."""
 
@@ -304,18 +364,18 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 async def test_the_age_counts_from_before_the_lookup(clock: list[float]) -> None:
     known, asked = Identities(), Asked()
     asked.go_on.clear()
-    first = asyncio.ensure_future(known.find(SCOPE, asked, 1.0))
+    first = asyncio.ensure_future(find(known, SCOPE, asked, 1.0))
     await asyncio.sleep(0)
     clock[0] += 0.9
-    joined = asyncio.ensure_future(known.find(SCOPE, asked, 1.0))
+    joined = asyncio.ensure_future(find(known, SCOPE, asked, 1.0))
     await asyncio.sleep(0)
     clock[0] += 0.2
-    late = asyncio.ensure_future(known.find(SCOPE, asked, 1.0))
+    late = asyncio.ensure_future(find(known, SCOPE, asked, 1.0))
     await asyncio.sleep(0)
     asked.go_on.set()
     assert (await first).user == (await joined).user != (await late).user
     assert asked.count == 2
-    await known.find(SCOPE, asked, 1.0)
+    await find(known, SCOPE, asked, 1.0)
     assert asked.count == 2
 
 
@@ -325,22 +385,22 @@ async def test_what_does_not_last_is_not_remembered(asked: Asked) -> None:
     for _ in range(3):
         if asked.error:
             with pytest.raises(AuthenticationFailed):
-                await known.find(SCOPE, asked, 1.0)
+                await find(known, SCOPE, asked, 1.0)
         else:
-            await known.find(SCOPE, asked, 1.0)
+            await find(known, SCOPE, asked, 1.0)
     assert asked.count == 3
 
 
 async def test_requests_that_wait_together_for_what_does_not_last_ask_for_themselves() -> None:
     known, asked = Identities(), Asked(lasting=False)
-    found = await asyncio.gather(*(known.find(SCOPE, asked, 1.0) for _ in range(3)))
+    found = await asyncio.gather(*(find(known, SCOPE, asked, 1.0) for _ in range(3)))
     assert len({each.user for each in found}) == 3
 
 
 async def test_zero_seconds_switch_it_off() -> None:
     known, asked = Identities(), Asked()
     for _ in range(2):
-        await known.find(SCOPE, asked, 0.0)
+        await find(known, SCOPE, asked, 0.0)
     assert asked.count == 2
 
 
@@ -348,7 +408,7 @@ async def test_zero_seconds_switch_it_off() -> None:
 async def test_what_an_application_around_told_may_count(more: dict[str, Any]) -> None:
     known, asked = Identities(), Asked()
     for _ in range(2):
-        await known.find({**SCOPE, **more}, asked, 1.0)
+        await find(known, {**SCOPE, **more}, asked, 1.0)
     assert asked.count == 2
 
 
@@ -367,13 +427,13 @@ def test_only_what_known_classes_found_is_remembered_unless_the_host_says_so(set
 async def test_nobody_is_looked_up_for_clients_that_left() -> None:
     known, asked = Identities(), Asked()
     asked.go_on.clear()
-    waiting = [asyncio.ensure_future(known.find({**SCOPE, "path": str(number)}, asked, 1.0)) for number in range(50)]
+    waiting = [asyncio.ensure_future(find(known, {**SCOPE, "path": str(number)}, asked, 1.0)) for number in range(50)]
     await asyncio.sleep(0)
     for task in waiting:
         task.cancel()
     await asyncio.wait(waiting)
     asked.go_on.set()
-    assert (await known.find(SCOPE, asked, 1.0)).user
+    assert (await find(known, SCOPE, asked, 1.0)).user
     assert asked.count <= identities._LOOKUPS_AT_ONCE + 1
 
 
@@ -383,10 +443,10 @@ async def test_a_request_does_not_join_a_lookup_that_everybody_left() -> None:
 
     async def leave_as_another_comes() -> Known:
         try:
-            return await known.find(SCOPE, asked, 1.0)
+            return await find(known, SCOPE, asked, 1.0)
         except asyncio.CancelledError:
             asked.go_on.set()
-            return await known.find(SCOPE, asked, 1.0)
+            return await find(known, SCOPE, asked, 1.0)
 
     both = asyncio.ensure_future(leave_as_another_comes())
     await until(lambda: asked.count)
@@ -396,17 +456,19 @@ async def test_a_request_does_not_join_a_lookup_that_everybody_left() -> None:
 
 async def test_what_does_not_last_is_nobody_elses_in_the_moment_after_it_was_found() -> None:
     known, asked = Identities(), Asked(lasting=False)
-    first = asyncio.ensure_future(known.find(SCOPE, asked, 1.0))
+    first = asyncio.ensure_future(find(known, SCOPE, asked, 1.0))
     await asyncio.sleep(0)
     (lookup,) = known._lookups.values()
     await lookup.task
-    known._lookups[identities._key(SCOPE)] = lookup  # as it is until the event loop has called what waits for the task
-    assert (await known.find(SCOPE, asked, 1.0)).user == 2
+    known._lookups[cast(bytes, identities.key(SCOPE))] = (
+        lookup  # as it is until the event loop has called what waits for the task
+    )
+    assert (await find(known, SCOPE, asked, 1.0)).user == 2
     assert (await first).user == 1
 
 
 async def test_an_empty_body_counts_as_looked_at() -> None:
-    request = DirectRequest({**SCOPE, "query_string": b""}, Identities())
+    request = DirectRequest({**SCOPE, "query_string": b""}, Identities(), None)
     assert request.is_read
     request.arrived(b"{}")
     assert not request.is_read
@@ -433,10 +495,10 @@ def test_large_bodies_go_to_django(length: bytes | None, plain: bool) -> None:
 )
 async def test_whatever_an_authenticator_may_look_at_is_told_apart(other: dict[str, Any]) -> None:
     known, asked = Identities(), Asked()
-    await known.find(SCOPE, asked, 1.0)
-    await known.find({**SCOPE, **other}, asked, 1.0)
+    await find(known, SCOPE, asked, 1.0)
+    await find(known, {**SCOPE, **other}, asked, 1.0)
     assert asked.count == 2
-    await known.find({**SCOPE, "client": ("127.0.0.1", 2), "headers": [*SCOPE["headers"], (b"traceparent", b"0")]}, asked, 1.0)
+    await find(known, {**SCOPE, "client": ("127.0.0.1", 2), "headers": [*SCOPE["headers"], (b"traceparent", b"0")]}, asked, 1.0)
     assert asked.count == 2
 
 
@@ -444,17 +506,17 @@ async def test_only_so_many_are_remembered(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(identities, "REMEMBERED", 2)
     known, asked = Identities(), Asked()
     for path in "abc":
-        await known.find({**SCOPE, "path": path}, asked, 1.0)
-    await known.find({**SCOPE, "path": "c"}, asked, 1.0)
+        await find(known, {**SCOPE, "path": path}, asked, 1.0)
+    await find(known, {**SCOPE, "path": "c"}, asked, 1.0)
     assert asked.count == 3
-    await known.find({**SCOPE, "path": "a"}, asked, 1.0)
+    await find(known, {**SCOPE, "path": "a"}, asked, 1.0)
     assert asked.count == 4
 
 
 async def test_a_client_that_leaves_takes_the_lookup_from_nobody() -> None:
     known, asked = Identities(), Asked()
     asked.go_on.clear()
-    first, second = (asyncio.ensure_future(known.find(SCOPE, asked, 1.0)) for _ in range(2))
+    first, second = (asyncio.ensure_future(find(known, SCOPE, asked, 1.0)) for _ in range(2))
     await asyncio.sleep(0)
     first.cancel()
     asked.go_on.set()
