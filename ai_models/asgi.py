@@ -14,6 +14,7 @@ import gc
 import json
 import logging
 import sys
+import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any
 
@@ -24,6 +25,7 @@ from ai_models.api import direct, requestid, sse
 from ai_models.api.errors import RequestTimeout, retry_headers
 from ai_models.conf import conf
 from ai_models.database import in_thread
+from ai_models.deadlines import limited
 from ai_models.encoding import dumps, encode
 from ai_models.exceptions import AIModelsError, ConfigurationError, InvalidRequest, PayloadTooLarge
 from ai_models.openai_api import errors as openai_errors
@@ -42,6 +44,8 @@ LINGER_SECONDS = 2.0
 """How long a refused body is still taken and thrown away, so that its sender gets to read why; less when it pauses."""
 
 _PAUSE_SECONDS = 0.25
+
+_JSON = b"application/json"
 
 _COLLECTED_EVERY = 10_000
 """So many new objects make the garbage collector look. With the interpreter's own number, which is made for scripts, it looks
@@ -100,7 +104,7 @@ class Body:
     def __init__(self, receive: Receive, *, limit: int, seconds: float) -> None:
         self._receive = receive
         self._limit = limit
-        self._deadline = asyncio.get_running_loop().time() + seconds
+        self._until = time.monotonic() + seconds
         self._received = 0
         self._complete = False
         self.refusal: AIModelsError | None = None
@@ -109,7 +113,7 @@ class Body:
         if self._complete:
             return await self._receive()
         try:
-            async with asyncio.timeout_at(self._deadline):
+            with limited(self._until - time.monotonic()):
                 message = await self._receive()
         except TimeoutError:
             return self._refuse(RequestTimeout("The request body took too long to arrive.", retryable=True))
@@ -135,7 +139,6 @@ def _as_openai(error: AIModelsError, request_id: str) -> tuple[dict[str, Any], d
 async def _limited(app: Application, scope: Scope, receive: Receive, send: Send, seconds: float, tell: Tell) -> None:
     try:
         limit = _limit(scope)
-        _check_framing(scope, limit)
     except AIModelsError as error:
         await _send_error(scope, receive, send, error, tell)
         return
@@ -146,33 +149,42 @@ async def _limited(app: Application, scope: Scope, receive: Receive, send: Send,
 
 
 def _limit(scope: Scope) -> int:
-    """How many bytes the body may have: forms bring files along.
-
-    Raises:
-        InvalidRequest: the content type cannot be read. Django would end such a request without an answer of its own.
-    """
-    declared = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"content-type"), "")
-    try:
-        media_type, _ = parse_header_parameters(declared)
-    except ValueError:
-        raise InvalidRequest("Content-Type is malformed.") from None
-    return conf().MAX_UPLOAD_BYTES if media_type == "multipart/form-data" else conf().MAX_REQUEST_BYTES
-
-
-def _check_framing(scope: Scope, limit: int) -> None:
-    """Look how the headers frame the body. Two answers to "how long?" are how requests are smuggled.
+    """How many bytes the body may have: forms bring files along. Its framing is looked at first: two answers to "how long?" are
+    how requests are smuggled.
 
     Raises:
         InvalidRequest, PayloadTooLarge: what is wrong.
     """
-    lengths = [value for name, value in scope["headers"] if name == b"content-length"]
-    chunked = any(name == b"transfer-encoding" for name, _ in scope["headers"])
-    if sum(name == b"content-type" for name, _ in scope["headers"]) > 1:
+    types, lengths, chunked = [], [], False
+    for name, value in scope["headers"]:
+        if name == b"content-type":
+            types.append(value)
+        elif name == b"content-length":
+            lengths.append(value)
+        elif name == b"transfer-encoding":
+            chunked = True
+    is_form = bool(types) and types[0] != _JSON and _media_type(types[0]) == "multipart/form-data"
+    limit = conf().MAX_UPLOAD_BYTES if is_form else conf().MAX_REQUEST_BYTES
+    if len(types) > 1:
         raise InvalidRequest("Content-Type is sent more than once.")
-    if len(lengths) > 1 or (lengths and chunked) or not all(length.isdigit() for length in lengths):
+    if len(lengths) > 1 or (lengths and (chunked or not lengths[0].isdigit())):
         raise InvalidRequest("Content-Length and Transfer-Encoding contradict each other or are malformed.")
     if lengths and (len(lengths[0]) > 18 or int(lengths[0]) > limit):
         raise _too_large(limit)
+    return limit
+
+
+def _media_type(declared: bytes) -> str:
+    """What Content-Type says, without its parameters.
+
+    Raises:
+        InvalidRequest: it cannot be read. Django would end such a request without an answer of its own.
+    """
+    try:
+        media_type: str = parse_header_parameters(declared.decode("latin-1"))[0]
+    except ValueError:
+        raise InvalidRequest("Content-Type is malformed.") from None
+    return media_type
 
 
 def _too_large(limit: int) -> AIModelsError:

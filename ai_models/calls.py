@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from traceback import format_tb
 from typing import Any, Protocol, TypeVar
 
-from ai_models.conf import conf
+from ai_models.conf import Conf, conf
+from ai_models.deadlines import limited
 from ai_models.exceptions import (
     AIModelsError,
     Internal,
@@ -75,12 +76,25 @@ class Limits:
         Raises:
             InvalidRequest: it asks for more than it may have.
         """
+        if "timeout" not in request and "max_retries" not in request:
+            return _usual(conf())
         given = request.get("timeout", {})
         asked = given if isinstance(given, Mapping) else {"total": given}
         if any(seconds > conf().MAX_TIMEOUT for seconds in asked.values()):
             raise InvalidRequest(f"timeout: at most {conf().MAX_TIMEOUT:g} seconds may be asked for")
         limits = {**conf().TIMEOUT, **asked}
         return cls(limits["total"], limits["first_chunk"], limits["chunk"], request.get("max_retries", conf().MAX_RETRIES))
+
+
+_known: tuple[Conf, Limits] | None = None
+
+
+def _usual(settings: Conf) -> Limits:
+    """The limits of a request that says nothing about them."""
+    global _known
+    if (known := _known) is None or known[0] is not settings:
+        known = _known = settings, Limits(max_retries=settings.MAX_RETRIES, **settings.TIMEOUT)
+    return known[1]
 
 
 async def attempts(
@@ -175,7 +189,7 @@ async def _within(end: float, call: Callable[[], Awaitable[T]]) -> T:
     Errors leave here without the frames below: those hold credentials, and error pages show the variables of every frame.
     """
     try:
-        async with asyncio.timeout(max(0.0, end - time.monotonic())):
+        with limited(max(0.0, end - time.monotonic())):
             return await call()
     except AIModelsError as error:
         raise error.with_traceback(None) from None

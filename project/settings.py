@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -152,6 +153,9 @@ TIME_ZONE = "UTC"
 
 # --- logs: one line per event, with the request's id; prompts and answers are never logged ---------------------------
 
+# No line has them, and finding them out for each costs more than writing it.
+logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -160,7 +164,7 @@ LOGGING = {
         "query": {"()": "ai_models.api.logs.QueryFilter"},
     },
     "formatters": {
-        "line": {"format": "{asctime} {levelname} {name} [{request_id}] {message}", "style": "{"},
+        "line": {"format": "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s"},
         "json": {"()": "ai_models.telemetry.logs.JSONFormatter"},
     },
     "handlers": {

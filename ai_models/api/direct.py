@@ -295,7 +295,7 @@ def _is_plain(headers: list[tuple[bytes, bytes]]) -> bool:
         if name == b"authorization":
             authorized = True
         elif name == b"content-type":
-            json = value.partition(b";")[0].strip().lower() == _JSON
+            json = value == _JSON or value.partition(b";")[0].strip().lower() == _JSON
         elif name == b"content-length":
             # Django puts a larger one into a file, so that nobody fills the memory before it is known who sends it.
             small = value.isdigit() and int(value) <= settings.FILE_UPLOAD_MAX_MEMORY_SIZE

@@ -21,7 +21,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.schemas.inspectors import ViewInspector
 
-from ai_models import tokenuse
+from ai_models import access, tokenuse
 from ai_models.api import downloads, errors, forms, openapi, requestid
 from ai_models.api.answer import Answer, AnswerResponse
 from ai_models.api.directrequest import DirectRequest
@@ -177,6 +177,7 @@ class View(APIView):
             user = request.user
             # Cached on the user; the service's permission checks then need no query.
             user.has_perm(Capability.TEXT_GENERATION.permission)
+            access.remember(user)
             found = bool(user.is_authenticated) and not direct.is_read
             return Known(user, request.auth, request._authenticator, found, direct.is_session_accessed)
         finally:

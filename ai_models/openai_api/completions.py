@@ -136,12 +136,15 @@ def _known(**figures: int | None) -> dict[str, int]:
 
 def _not_passed_on(body: ChatRequest) -> Iterable[str]:
     """What stands in messages and tools, would change the answer, and has no word in the service."""
-    if any(tool["function"].get("strict") for tool in body.get("tools", ())):
+    if "tools" in body and any(tool["function"].get("strict") for tool in body["tools"]):
         yield "tools.function.strict"
-    messages = body["messages"]
-    if any("name" in message and message["role"] != "tool" for message in messages):
-        yield "messages.name"
-    contents = (message.get("content") for message in messages)
-    parts = (part for content in contents if isinstance(content, list) for part in content if part["type"] == "image_url")
-    if any(part["image_url"].get("detail", "auto") not in AUTO for part in parts):
-        yield "messages.content.image_url.detail"
+    for message in body["messages"]:
+        if "name" in message and message["role"] != "tool":
+            yield "messages.name"
+        content = message.get("content")
+        if isinstance(content, list) and any(map(_is_detailed, content)):
+            yield "messages.content.image_url.detail"
+
+
+def _is_detailed(part: Mapping[str, Any]) -> bool:
+    return part["type"] == "image_url" and part["image_url"].get("detail", "auto") not in AUTO

@@ -93,7 +93,7 @@ class Line(dict[str, Any]):
     """A call as a log line: its fields, and as text those that are known."""
 
     def __str__(self) -> str:
-        return " ".join(f"{name}={value}" for name, value in self.items() if value is not None)
+        return " ".join([f"{name}={value}" for name, value in self.items() if value is not None])
 
 
 class Outcome:

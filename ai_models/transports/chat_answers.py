@@ -160,7 +160,7 @@ def usage(reported: object) -> Usage:
 
 def count(value: object) -> int | None:
     """A token count, ``None`` for what cannot be one."""
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _LARGEST_COUNT else None
+    return value if type(value) is int and 0 <= value <= _LARGEST_COUNT else None
 
 
 def clean(text: object) -> str:
