@@ -73,7 +73,7 @@ def serve(app: Application, *, prefix: str = "/api/ai/", body_seconds: float = B
         if scope["type"] == "lifespan":
             await _lifespan(receive, send)
         elif scope["type"] == "http" and _path(scope).startswith(prefix):
-            await _limited(road, scope, receive, send, body_seconds, tell_of(scope))
+            await _limited(road, scope, receive, send, body_seconds, tell_of)
         else:
             await app(scope, receive, send)
 
@@ -136,16 +136,18 @@ def _as_openai(error: AIModelsError, request_id: str) -> tuple[dict[str, Any], d
     return openai_errors.body(error, request_id), openai_errors.headers(error)
 
 
-async def _limited(app: Application, scope: Scope, receive: Receive, send: Send, seconds: float, tell: Tell) -> None:
+async def _limited(
+    app: Application, scope: Scope, receive: Receive, send: Send, seconds: float, tell_of: Callable[[Scope], Tell]
+) -> None:
     try:
         limit = _limit(scope)
     except AIModelsError as error:
-        await _send_error(scope, receive, send, error, tell)
+        await _send_error(scope, receive, send, error, tell_of(scope))
         return
     body = Body(receive, limit=limit, seconds=seconds)
     await app(scope, body, send)
     if body.refusal is not None:
-        await _send_error(scope, receive, send, body.refusal, tell)
+        await _send_error(scope, receive, send, body.refusal, tell_of(scope))
 
 
 def _limit(scope: Scope) -> int:

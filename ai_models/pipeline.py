@@ -37,7 +37,7 @@ _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Call(Generic[R]):
     """A request on its way: validated, resolved, through every gate, with its family connected.
 
@@ -104,8 +104,8 @@ async def admitted(capability: Capability, provider: str | None, model: str | No
 
     The caller's permission is judged before anything about providers is told.
     """
-    if user is not None:
-        gates.require((gates.permission(capability, await may(user, capability.permission)),))
+    if user is not None and not await may(user, capability.permission):
+        gates.require((gates.permission(capability, allowed=False),))
     snapshot = await store.acurrent()
     await connections.follow(snapshot)
     target = resolve(snapshot, capability, provider, model)

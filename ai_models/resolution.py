@@ -24,7 +24,7 @@ NO_PROVIDER = "There is no provider instance of this name. Names are those below
 Rule = Literal["provider-and-model", "provider-only", "neither", "model-only"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Target:
     """What a request means.
 

@@ -160,18 +160,17 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "filters": {
-        "request_id": {"()": "ai_models.api.requestid.RequestIdFilter"},
         "query": {"()": "ai_models.api.logs.QueryFilter"},
     },
     "formatters": {
-        "line": {"format": "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s"},
+        "line": {"()": "ai_models.telemetry.logs.LineFormatter"},
         "json": {"()": "ai_models.telemetry.logs.JSONFormatter"},
     },
     "handlers": {
         "console": {
-            "class": "logging.StreamHandler",
+            "class": "ai_models.telemetry.logs.BatchingHandler",
             "formatter": env.str("LOG_FORMAT", default="line"),
-            "filters": ["request_id", "query"],
+            "filters": ["query"],
         }
     },
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},

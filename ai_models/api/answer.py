@@ -10,7 +10,7 @@ from django.http import HttpResponse
 JSON = "application/json"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Answer:
     """The body of a success, and what it is.
 

@@ -29,13 +29,14 @@ from django.utils.module_loading import import_string
 
 from ai_models.api import identities, obstacles, requestid
 from ai_models.api.answer import Answer, AnswerResponse
-from ai_models.api.clients import Clients, WhileWaiting
+from ai_models.api.clients import WhileWaiting
 from ai_models.api.directrequest import DirectRequest, unused
-from ai_models.api.identities import Known
+from ai_models.api.identities import Identities, Known
 from ai_models.api.parsers import parse_object
 from ai_models.api.sse import EventStream
 from ai_models.api.views import INLINE_BYTES, BodyView
 from ai_models.conf import conf
+from ai_models.deadlines import PerLoop, watches
 
 Scope = Mapping[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -59,16 +60,6 @@ def around(app: Application) -> Application:
         logger.info("Requests take Django's whole cycle (%s)", "; ".join(found))
         return app
     return Direct(app) if wanted else app
-
-
-class _Here:
-    """What the direct road keeps in one event loop."""
-
-    __slots__ = ("clients", "identities")
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.clients = Clients(loop)
-        self.identities = identities.Identities()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +93,7 @@ class Direct:
         self._before = [found.process_request for found in called if hasattr(found, "process_request")]
         self._after = [found.process_response for found in reversed(called)]
         self._views: dict[str, View] = {}
-        self._loops: dict[asyncio.AbstractEventLoop, _Here] = {}
+        self._identities = PerLoop(lambda loop: Identities())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] != "POST" or not _is_plain(scope["headers"]):
@@ -110,13 +101,14 @@ class Direct:
             return
         # Asking for the loop is a system call, so it is done once.
         working = cast("asyncio.Task[None]", asyncio.current_task())
-        here = self._here(working.get_loop())
+        loop = working.get_loop()
+        remembered = self._identities.of(loop)
         key = identities.key(scope)
-        known = here.identities.recall(key)
+        known = remembered.recall(key)
         found: _Found | None = None
         if known is None or known.manner is None:
             known = None
-            if (found := self._found(scope, here, key)) is None:
+            if (found := self._found(scope, remembered, key)) is None:
                 await self._app(scope, receive, send)
                 return
         if (body := await _body(receive)) is None:
@@ -125,9 +117,9 @@ class Direct:
             found[1].arrived(body)
         async with ThreadSensitiveContext() as context:
             try:
-                with WhileWaiting(here.clients, receive, working):
+                with WhileWaiting(watches.of(loop), receive, working):
                     if known is not None:
-                        found = await self._repeat(_Repeated(scope, here, key, known, body), send)
+                        found = await self._repeat(_Repeated(scope, remembered, key, known, body), send)
                     if found is not None:
                         await self._answer(*found, send)
             finally:
@@ -135,14 +127,7 @@ class Direct:
                 if context in SyncToAsync.context_to_thread_executor:
                     await sync_to_async(close_old_connections)()
 
-    def _here(self, loop: asyncio.AbstractEventLoop) -> _Here:
-        if (found := self._loops.get(loop)) is None:
-            for ended in [other for other in self._loops if other.is_closed()]:
-                del self._loops[ended]
-            found = self._loops[loop] = _Here(loop)
-        return found
-
-    def _found(self, scope: Scope, here: _Here, key: bytes | None) -> _Found | None:
+    def _found(self, scope: Scope, remembered: Identities, key: bytes | None) -> _Found | None:
         """The view and its request; ``None`` when it is not for this road."""
         if scope["method"] != "POST" or not _is_plain(scope["headers"]):
             return None
@@ -152,7 +137,7 @@ class Direct:
         if prefix:  # else it is the one that there is without
             set_script_prefix(prefix)
         try:
-            request = DirectRequest(scope, here.identities, key)
+            request = DirectRequest(scope, remembered, key)
             if any(process(request) for process in self._before):
                 return None
         except Exception:
@@ -221,19 +206,19 @@ class Direct:
         return response
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Repeated:
     """A request with the headers of one that was answered a moment ago."""
 
     scope: Scope
-    here: _Here
+    identities: Identities
     key: bytes | None
     known: Known
     body: bytes
 
     def request(self, fields: dict[str, Any] | None = None) -> DirectRequest:
         """What it is for a view."""
-        request = DirectRequest(self.scope, self.here.identities, self.key)
+        request = DirectRequest(self.scope, self.identities, self.key)
         request.arrived(self.body)
         request.fields = fields
         return request

@@ -33,7 +33,7 @@ _STREAMS: Mapping[Capability, Callable[..., TextStream]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Call:
     """A call of the service, ready to be made."""
 

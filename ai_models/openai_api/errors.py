@@ -51,7 +51,7 @@ def handle(exception: Exception, context: dict[str, Any]) -> HttpResponse:
     return HttpResponse(content, status=error.http_status, content_type="application/json", headers={**extra, **headers(error)})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Told:
     """What an answer tells beside the result.
 
@@ -61,7 +61,7 @@ class Told:
     """
 
     warnings: tuple[Warning, ...] = ()
-    names: Mapping[str, str] = field(default_factory=dict)
+    names: Mapping[str, str] = field(default_factory=lambda: NO_NAMES)
 
     def about(self, result: ModelResult, *more: Warning) -> list[dict[str, Any]]:
         """Every warning, as JSON data."""

@@ -99,6 +99,8 @@ class Line(dict[str, Any]):
 class Outcome:
     """What a call brought, as far as it is told."""
 
+    __slots__ = ("_content", "_finish_reason", "_response", "_usage", "input_tokens", "output_tokens")
+
     def __init__(self) -> None:
         self.input_tokens: int | None = None
         self.output_tokens: int | None = None

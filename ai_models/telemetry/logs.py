@@ -1,14 +1,92 @@
-"""Log lines as JSON, one object each, for those who collect them."""
+"""How log lines are written: as text, or as JSON for those who collect them; and many at once where there are many."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import sys
+import time
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TextIO
 
 from ai_models import correlation
+
+
+class BatchingHandler(logging.StreamHandler[TextIO]):
+    """Writes in one piece what one turn of an event loop logs, at the end of that turn.
+
+    A busy server logs several calls in each turn, and to write each by itself is a twentieth of all that it does. Warnings are
+    written at once, and so is what is logged outside of an event loop.
+    """
+
+    _MOST_LINES = 1000
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        super().__init__(stream)
+        self._lines: list[str] = []
+        self._loop: asyncio.AbstractEventLoop | None = None  # in whose turn they are written
+        self._last: logging.LogRecord | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._lines.append(self.format(record) + self.terminator)
+        except Exception:
+            self.handleError(record)
+            return
+        self._last = record
+        if record.levelno >= logging.WARNING or len(self._lines) >= self._MOST_LINES:
+            self.flush()
+            return
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            self.flush()
+            return
+        if self._loop is None:
+            loop.call_soon(self.flush)
+            self._loop = loop
+        elif self._loop is not loop:  # which may never have another turn
+            self.flush()
+
+    def flush(self) -> None:
+        self.acquire()
+        try:
+            lines, self._lines, self._loop = self._lines, [], None
+            if lines:
+                self.stream.write("".join(lines))
+            super().flush()
+        except Exception:
+            if self._last is not None:
+                self.handleError(self._last)
+        finally:
+            self.release()
+
+
+class LineFormatter(logging.Formatter):
+    """One line of text for each record: time, level, logger, request id, message. What it tells of an exception comes below.
+
+    The base class makes a line of any format, in twice the time.
+    """
+
+    _second: tuple[int, str] = (-1, "")
+
+    def format(self, record: logging.LogRecord) -> str:
+        told = [f"{self._time(record)} {record.levelname} {record.name} [{_request_id(record)}] {record.getMessage()}"]
+        if record.exc_info:
+            told.append(self.formatException(record.exc_info))
+        if record.stack_info:
+            told.append(self.formatStack(record.stack_info))
+        return "\n".join(told)
+
+    def _time(self, record: logging.LogRecord) -> str:
+        """Local time; the seconds are written anew only when they are others."""
+        second, text = self._second
+        if second != int(record.created):
+            second = int(record.created)
+            text = time.strftime(self.default_time_format, time.localtime(second))
+            self._second = second, text
+        return f"{text},{int(record.msecs):03d}"
 
 
 class JSONFormatter(logging.Formatter):
@@ -24,7 +102,7 @@ class JSONFormatter(logging.Formatter):
             "level": record.levelname,
             "logger": record.name,
             "message": record.getMessage(),
-            "request_id": getattr(record, "request_id", None) or correlation.request_id.get(),
+            "request_id": _request_id(record),
             **_trace(),
             **getattr(record, "call", {}),
         }
@@ -33,6 +111,11 @@ class JSONFormatter(logging.Formatter):
         if record.stack_info:
             entry["stack"] = self.formatStack(record.stack_info)
         return json.dumps(entry, default=str)
+
+
+def _request_id(record: logging.LogRecord) -> str:
+    """The id of the request that the record is about: its own, or that of the request in which it is written."""
+    return getattr(record, "request_id", None) or correlation.request_id.get()
 
 
 def _trace() -> dict[str, str]:

@@ -56,7 +56,7 @@ class Subject(Protocol):
     def request(self) -> Mapping[str, Any]: ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Watchers:
     """Who wants to know about a call."""
 
@@ -164,6 +164,11 @@ if hasattr(os, "register_at_fork"):
 
 class _Observation:
     """One call, from its beginning to its end."""
+
+    __slots__ = (
+        "_attempts", "_began", "_call", "_chunk_recorders", "_first", "_is_counted", "_labels", "_last", "_outcome", "_span",
+        "_streamed", "_watchers",
+    )  # fmt: skip
 
     def __init__(self, watchers: _Watchers, call: Subject, *, streamed: bool) -> None:
         self._watchers = watchers

@@ -1,18 +1,22 @@
-"""Log lines: one JSON object each, one for each call, and nothing that a user wrote."""
+"""Log lines: one for each call, with nothing that a user wrote, as JSON or as text; and when they are written."""
 
 from __future__ import annotations
 
+import asyncio
+import io
 import json
 import logging
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from opentelemetry import trace
 
 import ai_models
+from ai_models.api import requestid
 from ai_models.exceptions import UpstreamRateLimited
-from ai_models.telemetry.logs import JSONFormatter
+from ai_models.telemetry.logs import BatchingHandler, JSONFormatter, LineFormatter
 from tests.telemetry.conftest import Collector, Log
 from tests.upstreams import openai
 from tests.upstreams.server import Upstream
@@ -92,12 +96,148 @@ def test_whatever_is_written_stays_one_line(text: str) -> None:
     assert json.loads(line)["message"] == text
 
 
-def test_an_exception_is_told() -> None:
+def failed() -> logging.LogRecord:
+    """A record with an exception."""
     try:
         raise ValueError("it broke")
     except ValueError as error:
         failure: Any = (type(error), error, error.__traceback__)
-    record = logging.LogRecord("a", logging.ERROR, "", 0, "Oh.", None, failure)
+    return logging.LogRecord("a", logging.ERROR, "", 0, "Oh.", None, failure)
+
+
+def test_an_exception_is_told() -> None:
+    record = failed()
     told = json.loads(JSONFormatter().format(record))
     assert told["message"] == "Oh."
     assert told["exception"].endswith("ValueError: it broke")
+
+
+# --- as text ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_line_of_text_is_what_pythons_own_formatter_makes_of_it() -> None:
+    own = logging.Formatter("%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s")
+    ours = LineFormatter()
+    for created in (1_700_000_000.0004, 1_700_000_000.9996, 1_700_000_001.5):
+        for record in (logging.LogRecord("a.b", logging.INFO, "", 0, "%s and %d", ("this", 3), None), failed()):
+            record.created, record.msecs = created, float(int(created % 1 * 1000))
+            record.request_id = "r-1"
+            record.stack_info = "where it was"
+            assert ours.format(record) == own.format(record)
+
+
+def test_a_line_of_text_names_the_request_that_it_is_written_in() -> None:
+    record = logging.LogRecord("a", logging.INFO, "", 0, "Hello", None, None)
+    assert LineFormatter().format(record).endswith(" INFO a [-] Hello")
+    requestid.bind("r-2")
+    assert LineFormatter().format(record).endswith(" INFO a [r-2] Hello")
+
+
+# --- when they are written ----------------------------------------------------------------------------------------------
+
+
+class Written(io.StringIO):
+    """Counts how often it is written to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.times = 0
+
+    def write(self, text: str) -> int:
+        self.times += 1
+        return super().write(text)
+
+    def take(self) -> tuple[list[str], int]:
+        """The lines since the last time, and in how many pieces they came."""
+        found = self.getvalue().splitlines(), self.times
+        self.seek(0)
+        self.truncate()
+        self.times = 0
+        return found
+
+
+@pytest.fixture
+def written() -> Written:
+    return Written()
+
+
+@pytest.fixture
+def logger(written: Written) -> Iterator[logging.Logger]:
+    """A logger whose lines are written in batches."""
+    logger = logging.Logger("batched", logging.DEBUG)
+    handler = BatchingHandler(written)
+    logger.addHandler(handler)
+    yield logger
+    handler.close()
+
+
+async def test_what_one_turn_of_the_loop_logs_is_written_in_one_piece(logger: logging.Logger, written: Written) -> None:
+    for turn in ("first", "second"):
+        for number in range(3):
+            logger.info("%s %d", turn, number)
+        assert written.take() == ([], 0)
+        await asyncio.sleep(0)
+        assert written.take() == ([f"{turn} {number}" for number in range(3)], 1)
+
+
+async def test_a_warning_is_written_at_once_after_what_came_before_it(logger: logging.Logger, written: Written) -> None:
+    logger.info("before")
+    logger.warning("now")
+    assert written.take() == (["before", "now"], 1)
+    logger.info("after")
+    await asyncio.sleep(0)
+    assert written.take() == (["after"], 1)
+
+
+def test_outside_of_an_event_loop_each_line_is_written_at_once(logger: logging.Logger, written: Written) -> None:
+    for _ in range(2):
+        logger.info("line")
+        assert written.take() == (["line"], 1)
+
+
+async def test_what_another_thread_logs_is_written_at_once(logger: logging.Logger, written: Written) -> None:
+    logger.info("here")
+    await asyncio.to_thread(logger.info, "there")
+    assert written.take()[0] == ["here", "there"]
+
+
+async def test_what_is_left_is_written_when_logging_ends(logger: logging.Logger, written: Written) -> None:
+    logger.info("last")
+    logger.handlers[0].flush()
+    assert written.take() == (["last"], 1)
+
+
+def test_a_loop_that_ended_takes_no_lines_with_it(logger: logging.Logger, written: Written) -> None:
+    async def log() -> None:
+        logger.info("line")
+
+    def until_the_first_step() -> None:
+        loop = asyncio.new_event_loop()
+        task = loop.create_task(log())
+        task.add_done_callback(lambda _: loop.stop())
+        loop.run_forever()
+        loop.close()
+
+    for _ in range(2):
+        until_the_first_step()
+    asyncio.run(log())
+    assert written.take()[0] == ["line"] * 3
+
+
+async def test_many_lines_do_not_wait(logger: logging.Logger, written: Written) -> None:
+    for number in range(BatchingHandler._MOST_LINES):
+        logger.info("%d", number)
+    assert len(written.take()[0]) == BatchingHandler._MOST_LINES
+
+
+async def test_a_stream_that_takes_nothing_disturbs_nobody(logger: logging.Logger, capsys: pytest.CaptureFixture[str]) -> None:
+    handler = logger.handlers[0]
+    assert isinstance(handler, BatchingHandler)
+    gone = io.StringIO()
+    gone.close()
+    handler.setStream(gone)
+    logger.info("lost")
+    await asyncio.sleep(0)
+    logger.warning("lost too")
+    logger.info("%d", "no number")
+    assert capsys.readouterr().err.count("--- Logging error ---") == 3
