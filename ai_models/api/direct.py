@@ -4,7 +4,7 @@ Django hands each request from thread to thread: for every middleware, for its s
 several times what the call itself does. The direct road takes ``POST`` requests with a JSON body that are authenticated by a
 header, and calls the same view with the same request. What Django's own middleware does for such a request, its own code does
 here too. Everything else goes to the host's application, and so does every request when the host has something around its
-views that would be left out (:func:`obstacles`).
+views that would be left out (:mod:`.obstacles`).
 """
 
 from __future__ import annotations
@@ -129,8 +129,6 @@ class Direct:
 
     def _found(self, scope: Scope, remembered: Identities, key: bytes | None) -> _Found | None:
         """The view and its request; ``None`` when it is not for this road."""
-        if scope["method"] != "POST" or not _is_plain(scope["headers"]):
-            return None
         prefix = get_script_prefix(scope)
         if (view := self._view(scope["path"].removeprefix(prefix))) is None:
             return None
