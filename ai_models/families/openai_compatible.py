@@ -8,13 +8,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from ai_models import types
 from ai_models.capabilities import Capability
 from ai_models.families import fields
 from ai_models.families.openai_endpoint import OpenAIEndpoint
-from ai_models.types import Warning
 
 if TYPE_CHECKING:
-    from ai_models.types import ObjectRequest
+    from ai_models.types import ObjectRequest, Warning
 
 _INSTRUCTION = "Answer with a JSON value only, no other text. It must satisfy this JSON Schema:\n"
 
@@ -71,7 +71,7 @@ class OpenAICompatible(OpenAIEndpoint):
         if mode == "json_object":
             body["response_format"] = {"type": "json_object"}
         message = "The endpoint has no schema mode; the schema was given to the model as instructions and checked afterwards."
-        return body, (Warning(type="compatibility", setting="schema", message=message),)
+        return body, (types.Warning(type="compatibility", setting="schema", message=message),)
 
     def knows(self, model: str, names: frozenset[str]) -> bool | None:
         """Ollama lists every model with its tag, of which ``latest`` goes without saying."""

@@ -6,15 +6,22 @@ from collections.abc import AsyncGenerator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ai_models import types
+from ai_models import transports, types
 from ai_models.capabilities import Capability
 from ai_models.families.openai_protocol import OpenAIProtocol
-from ai_models.transports import openai_media
-from ai_models.transports.multipart import Form, Upload
-from ai_models.types import ImageResult, SpeechResult, TranscriptionResult, VideoOperation, Warning
 
 if TYPE_CHECKING:
-    from ai_models.types import ImageRequest, SpeechRequest, TranscribeRequest, VideoRequest
+    from ai_models.transports.multipart import Upload
+    from ai_models.types import (
+        ImageRequest,
+        ImageResult,
+        SpeechRequest,
+        SpeechResult,
+        TranscribeRequest,
+        TranscriptionResult,
+        VideoOperation,
+        VideoRequest,
+    )
 
 
 class OpenAIEndpoint(OpenAIProtocol):
@@ -55,14 +62,14 @@ class OpenAIEndpoint(OpenAIProtocol):
         settings = {**self.image_settings(model, request), **self.options(request)}
         body = {"model": model, "prompt": request["prompt"], "n": request["n"], **settings}
         if "images" in request:
-            form = Form(body, _images(request))
+            form = transports.multipart.Form(body, _images(request))
             result = await self.transport.edit_image(form, headers=request.get("headers"))
         else:
             result = await self.transport.generate_image(body, headers=request.get("headers"))
         if len(result.images) >= request["n"]:
             return result
         message = f"The provider made {len(result.images)} of the {request['n']} images."
-        return replace(result, warnings=(Warning(type="other", setting="n", message=message),))
+        return replace(result, warnings=(types.Warning(type="other", setting="n", message=message),))
 
     async def do_generate_speech(self, model: str, request: SpeechRequest) -> SpeechResult:
         settings = {**self.speech_settings(model, request), **self.options(request)}
@@ -71,24 +78,26 @@ class OpenAIEndpoint(OpenAIProtocol):
 
     async def do_transcribe(self, model: str, request: TranscribeRequest) -> TranscriptionResult:
         fields = {"model": model, **self.transcription_settings(model, request), **self.options(request)}
-        form = Form(fields, [Upload.of("file", request["audio"], request["media_type"])])
+        form = transports.multipart.Form(
+            fields, [transports.multipart.Upload.of("file", request["audio"], request["media_type"])]
+        )
         return await self.transport.transcribe(form, headers=request.get("headers"))
 
     async def do_start_video(self, model: str, request: VideoRequest) -> VideoOperation:
         settings = {**self.video_settings(model, request), **self.options(request)}
         fields = {"model": model, "prompt": request["prompt"], **settings}
-        files = [Upload.of("input_reference", request["image"])] if "image" in request else []
-        form = Form(fields, files)
+        files = [transports.multipart.Upload.of("input_reference", request["image"])] if "image" in request else []
+        form = transports.multipart.Form(fields, files)
         return await self.transport.start_video(form, headers=request.get("headers"))
 
     async def do_poll_video(self, model: str, reference: Mapping[str, Any]) -> VideoOperation:
-        return await self.transport.video(openai_media.video_id(reference.get("id")))
+        return await self.transport.video(transports.openai_media.video_id(reference.get("id")))
 
     def do_fetch_video(self, model: str, reference: Mapping[str, Any], index: int) -> AsyncGenerator[bytes]:
-        return self.transport.video_content(openai_media.video_id(reference.get("id")))
+        return self.transport.video_content(transports.openai_media.video_id(reference.get("id")))
 
     async def do_cancel_video(self, model: str, reference: Mapping[str, Any]) -> None:
-        await self.transport.delete_video(openai_media.video_id(reference.get("id")))
+        await self.transport.delete_video(transports.openai_media.video_id(reference.get("id")))
 
 
 def _given(request: Mapping[str, Any], *names: str, **renamed: str) -> dict[str, Any]:
@@ -100,5 +109,5 @@ def _given(request: Mapping[str, Any], *names: str, **renamed: str) -> dict[str,
 def _images(request: ImageRequest) -> list[Upload]:
     """The files of an edit. One image is ``image``, several are ``image[]``, as OpenAI's own clients send them."""
     images = request["images"]
-    files = [Upload.of("image" if len(images) == 1 else "image[]", image) for image in images]
-    return [*files, Upload.of("mask", request["mask"])] if "mask" in request else files
+    files = [transports.multipart.Upload.of("image" if len(images) == 1 else "image[]", image) for image in images]
+    return [*files, transports.multipart.Upload.of("mask", request["mask"])] if "mask" in request else files

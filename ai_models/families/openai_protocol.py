@@ -11,11 +11,10 @@ from urllib.parse import urlencode
 from ai_models.capabilities import Capability
 from ai_models.families.base import Connection, Family, listed
 from ai_models.transports import chat_requests
-from ai_models.types import Chunk, EmbedResult, Health, TextResult, Warning
 
 if TYPE_CHECKING:
     from ai_models.transports.openai import OpenAITransport
-    from ai_models.types import EmbedRequest, ObjectRequest, TextRequest
+    from ai_models.types import Chunk, EmbedRequest, EmbedResult, Health, ObjectRequest, TextRequest, TextResult, Warning
 
 
 class OpenAIProtocol(Family):

@@ -15,10 +15,22 @@ from ai_models.exceptions import InvalidRequest, UnsupportedFunctionality
 from ai_models.families.base import Connection, Family
 from ai_models.transports import chat_requests
 from ai_models.transports.blocks import Blocks
-from ai_models.types import Chunk, EmbedResult, FinishReason, ReasoningContent, TextContent, TextResult, Warning
 
 if TYPE_CHECKING:
-    from ai_models.types import EmbedRequest, FilePart, ObjectRequest, Part, TextRequest
+    from ai_models.types import (
+        Chunk,
+        EmbedRequest,
+        EmbedResult,
+        FilePart,
+        FinishReason,
+        ObjectRequest,
+        Part,
+        ReasoningContent,
+        TextContent,
+        TextRequest,
+        TextResult,
+        Warning,
+    )
 
 
 class Translated(Family):
@@ -78,7 +90,7 @@ class Translated(Family):
 
     def thoughts(self, text: str, name: str, wanted_back: Any) -> ReasoningContent:
         """Reasoning of an answer, with what the vendor wants back with it under this name, if anything."""
-        return ReasoningContent(text=text, provider_metadata={self.type: {name: wanted_back}} if wanted_back else None)
+        return types.ReasoningContent(text=text, provider_metadata={self.type: {name: wanted_back}} if wanted_back else None)
 
     def file(self, part: FilePart) -> Mapping[str, Any] | None:
         """The vendor's block for a file; ``None`` for a file that the vendor does not take."""
@@ -181,7 +193,8 @@ class Translated(Family):
         if excluded and conf().ON_UNSUPPORTED == "error":
             raise UnsupportedFunctionality(" ".join(f"{name}: {reason}" for name, reason in excluded.items()))
         warnings = tuple(
-            Warning(type="unsupported", setting=name, message=f"It was left out. {reason}") for name, reason in excluded.items()
+            types.Warning(type="unsupported", setting=name, message=f"It was left out. {reason}")
+            for name, reason in excluded.items()
         )
         kept: Any = {name: value for name, value in request.items() if name not in excluded}
         return kept, warnings

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import base64
+from typing import TYPE_CHECKING
 
-from ai_models import media
+from ai_models import media, types
 from ai_models.exceptions import UpstreamInvalidResponse
-from ai_models.types import GeneratedFile
+
+if TYPE_CHECKING:
+    from ai_models.types import GeneratedFile
 
 
 def base64_text(data: bytes) -> str:
@@ -41,4 +44,4 @@ def image(encoded: object) -> GeneratedFile:
     kind = media.media_type(found) or ""
     if not kind.startswith("image/"):
         raise UpstreamInvalidResponse("The provider's image is no image.")
-    return GeneratedFile(bytes=found, media_type=kind)
+    return types.GeneratedFile(bytes=found, media_type=kind)

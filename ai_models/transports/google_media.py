@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ai_models import media
 from ai_models.exceptions import AIModelsError, ContentPolicyViolation, InvalidRequest, UpstreamInvalidResponse
-from ai_models.transports import chat_answers, encoded, faults, sound
+from ai_models.transports import chat_answers, encoded, faults, google_words, sound
 from ai_models.types import (
     GeneratedFile,
     ImageResult,
@@ -36,10 +36,6 @@ _RESOLUTIONS = {
     "1920x1080": ("1080p", "16:9"), "1080x1920": ("1080p", "9:16"),
     "3840x2160": ("4k", "16:9"), "2160x3840": ("4k", "9:16"),
 }  # fmt: skip
-REFUSALS = frozenset(
-    {"SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII",
-     "IMAGE_SAFETY", "IMAGE_PROHIBITED_CONTENT", "IMAGE_RECITATION"}
-)  # fmt: skip
 _SAMPLES = re.compile(r"audio/(?:l16|pcm)\b", re.IGNORECASE)
 _RATE = re.compile(r"\brate=([1-9]\d{3,5})\b", re.IGNORECASE)
 _USUAL_RATE = 24_000
@@ -274,7 +270,7 @@ def _is_refused(payload: Mapping[str, Any]) -> bool:
     feedback = payload.get("promptFeedback")
     if isinstance(feedback, Mapping) and feedback.get("blockReason"):
         return True
-    return any(candidate.get("finishReason") in REFUSALS for candidate in _mappings(payload.get("candidates")))
+    return any(candidate.get("finishReason") in google_words.REFUSALS for candidate in _mappings(payload.get("candidates")))
 
 
 def _mappings(value: object) -> Iterator[Mapping[str, Any]]:

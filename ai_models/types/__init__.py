@@ -73,7 +73,8 @@ if TYPE_CHECKING:
         VideoOperation,
         Warning,
     )
-    from ai_models.types.videos import Video, VideoError, VideoJob, VideoStatus
+    from ai_models.types.statuses import VideoStatus
+    from ai_models.types.videos import Video, VideoError, VideoJob
 
 __all__ = [
     "IN_PROCESS_FIELDS",
@@ -136,7 +137,7 @@ __all__ = [
     "required_fields",
 ]
 
-_MODULES = ("results", "videos", "messages", "requests")  # the last two need pydantic
+_MODULES = ("statuses", "results", "videos", "messages", "requests")  # the last two need pydantic
 
 
 def __getattr__(name: str) -> Any:

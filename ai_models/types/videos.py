@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
 
 from ai_models.types.results import Warning
-
-VideoStatus = Literal["queued", "in_progress", "completed", "failed", "cancelled", "expired"]
+from ai_models.types.statuses import VideoStatus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
