@@ -66,7 +66,7 @@ class BatchingHandler(logging.StreamHandler[TextIO]):
 class LineFormatter(logging.Formatter):
     """One line of text for each record: time, level, logger, request id, message. What it tells of an exception comes below.
 
-    The base class makes a line of any format, in twice the time.
+    The base class makes lines of any format, in twice the time.
     """
 
     _second: tuple[int, str] = (-1, "")
