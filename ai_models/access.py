@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import Error as DatabaseError
@@ -28,10 +30,18 @@ def supported_by(facts: InstanceFacts) -> frozenset[Capability]:
     return family.capabilities if family else frozenset()
 
 
-def remember(user: Any) -> None:
-    """Ask for each permission of this user once from now on. For those who forget the user within a second."""
+@dataclass(slots=True)
+class _Answers:
+    """Permissions of a user that were asked for, and until when that counts: a host may keep the object of a user for ever."""
+
+    until: float
+    known: dict[str, bool] = field(default_factory=dict)
+
+
+def remember(user: Any, seconds: float) -> None:
+    """Ask for each permission of this user once, for so long."""
     with suppress(AttributeError):  # a class of the host's own, which takes no attributes
-        setattr(user, _ANSWERS, {})
+        setattr(user, _ANSWERS, _Answers(time.monotonic() + seconds))
 
 
 async def may(user: Any, permission: str) -> bool:
@@ -40,12 +50,11 @@ async def may(user: Any, permission: str) -> bool:
     Raises:
         NotReady: the database cannot be asked.
     """
-    answers: dict[str, bool] | None = getattr(user, _ANSWERS, None)
-    if answers is not None and permission in answers:
-        return answers[permission]
-    answer = await _asked(user, permission)
-    if answers is not None:
-        answers[permission] = answer
+    answers: _Answers | None = getattr(user, _ANSWERS, None)
+    if answers is None or time.monotonic() >= answers.until:
+        return await _asked(user, permission)
+    if (answer := answers.known.get(permission)) is None:
+        answer = answers.known[permission] = await _asked(user, permission)
     return answer
 
 

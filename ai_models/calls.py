@@ -93,7 +93,8 @@ def _usual(settings: Conf) -> Limits:
     """The limits of a request that says nothing about them."""
     global _known
     if (known := _known) is None or known[0] is not settings:
-        known = _known = settings, Limits(max_retries=settings.MAX_RETRIES, **settings.TIMEOUT)
+        usual = settings.TIMEOUT
+        known = _known = settings, Limits(usual["total"], usual["first_chunk"], usual["chunk"], settings.MAX_RETRIES)
     return known[1]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Generic, Protocol, TypeVar, cast
@@ -41,7 +42,7 @@ class Watched(Protocol):
     """Something that goes on."""
 
     def overdue(self) -> None:
-        """It has gone on for :data:`OVERDUE_SECONDS`."""
+        """It has gone on for :data:`OVERDUE_SECONDS`. Called in an empty context."""
 
 
 class Watch:
@@ -53,17 +54,22 @@ class Watch:
         self._loop = loop
         self._since: dict[Watched, float] = {}  # what went on the longest comes first
         self._timer: asyncio.TimerHandle | None = None
+        # Of no request: the timer would keep what is in it, and hand it on to others.
+        self._context = contextvars.Context()
 
     def begin(self, watched: Watched) -> float:
         """Something goes on from now on; the loop's time."""
         now = self._since[watched] = self._loop.time()
         if self._timer is None:
-            self._timer = self._loop.call_at(now + OVERDUE_SECONDS, self._look)
+            self._look_at(now + OVERDUE_SECONDS)
         return now
 
     def end(self, watched: Watched) -> None:
         """It is over. It may have been overdue."""
         self._since.pop(watched, None)
+
+    def _look_at(self, time: float) -> None:
+        self._timer = self._loop.call_at(time, self._look, context=self._context)
 
     def _look(self) -> None:
         self._timer = None
@@ -71,7 +77,7 @@ class Watch:
         while self._since:
             watched, since = next(iter(self._since.items()))
             if since > last:
-                self._timer = self._loop.call_at(since + OVERDUE_SECONDS, self._look)
+                self._look_at(since + OVERDUE_SECONDS)
                 return
             del self._since[watched]
             watched.overdue()

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from typing import Any
+from contextvars import ContextVar
+from typing import Any, cast
 
 import pytest
 
 from ai_models import deadlines
-from ai_models.deadlines import PerLoop, Watch, limited
+from ai_models.api.clients import WhileWaiting
+from ai_models.deadlines import PerLoop, Watch, limited, watches
 from tests.polling import until
 
 
@@ -124,3 +126,43 @@ def test_each_loop_has_its_own_and_closed_ones_are_forgotten() -> None:
     asyncio.run(ask())
     assert len(set(map(id, found))) == 21
     assert len(made._made) == 1
+
+
+variable: ContextVar[str] = ContextVar("variable", default="nothing")
+
+
+async def test_what_is_overdue_hears_of_it_in_nobodys_context() -> None:
+    class Looks(Seen):
+        found = ""
+
+        def overdue(self) -> None:
+            super().overdue()
+            self.found = variable.get()
+
+    watch = Watch(asyncio.get_running_loop())
+    first, second = Looks(), Looks()
+    variable.set("first")
+    watch.begin(first)
+    await asyncio.sleep(deadlines.OVERDUE_SECONDS / 2)
+    watch.begin(second)
+    await until(lambda: second.times)
+    assert (first.found, second.found) == ("nothing", "nothing")
+
+
+async def test_a_client_is_looked_for_in_the_context_of_its_request() -> None:
+    found: list[str] = []
+
+    async def request(name: str, seconds: float) -> None:
+        async def receive() -> dict[str, Any]:
+            found.append(variable.get())
+            await asyncio.sleep(10)
+            return {}
+
+        variable.set(name)
+        task = cast("asyncio.Task[None]", asyncio.current_task())
+        with WhileWaiting(watches.of(task.get_loop()), receive, task):
+            await asyncio.sleep(seconds)
+
+    first = asyncio.create_task(request("over soon", 0.0))
+    await asyncio.gather(first, request("lasting", deadlines.OVERDUE_SECONDS * 3))
+    assert found == ["lasting"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any
@@ -22,7 +23,7 @@ class WhileWaiting:
         working: the task.
     """
 
-    __slots__ = ("_has_left", "_receive", "_watch", "_watching", "_working")
+    __slots__ = ("_context", "_has_left", "_receive", "_watch", "_watching", "_working")
 
     def __init__(self, watch: Watch, receive: Receive, working: asyncio.Task[None]) -> None:
         self._watch, self._receive, self._working = watch, receive, working
@@ -30,6 +31,7 @@ class WhileWaiting:
         self._has_left = False
 
     def __enter__(self) -> None:
+        self._context = contextvars.copy_context()
         self._watch.begin(self)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool:
@@ -41,7 +43,7 @@ class WhileWaiting:
 
     def overdue(self) -> None:
         """Look from now on whether the client is there."""
-        self._watching = self._working.get_loop().create_task(self._look())
+        self._watching = self._working.get_loop().create_task(self._look(), context=self._context)
 
     async def _look(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":

@@ -28,8 +28,9 @@ from django.utils.log import log_response
 from django.utils.module_loading import import_string
 
 from ai_models.api import identities, obstacles, requestid
-from ai_models.api.answer import Answer, AnswerResponse
+from ai_models.api.answer import AnswerResponse
 from ai_models.api.clients import WhileWaiting
+from ai_models.api.deferred import DeferredView
 from ai_models.api.directrequest import DirectRequest, unused
 from ai_models.api.identities import Identities, Known
 from ai_models.api.parsers import parse_object
@@ -69,10 +70,12 @@ class _Manner:
     Attributes:
         view: the function that answers.
         headers: of a whole answer, but for those that are different each time.
+        is_sized: whether Content-Length is among those.
     """
 
     view: View
     headers: tuple[tuple[bytes, bytes], ...]
+    is_sized: bool
 
     def handler(self) -> BodyView:
         """What answers without a request around it."""
@@ -113,6 +116,9 @@ class Direct:
                 return
         if (body := await _body(receive)) is None:
             return
+        if known is not None and remembered.recall(key) is not known:
+            # The body took longer than the sender may be remembered.
+            found, known = (known.manner.view, DirectRequest(scope, remembered, key)), None
         if found is not None:
             found[1].arrived(body)
         async with ThreadSensitiveContext() as context:
@@ -160,10 +166,10 @@ class Direct:
         response = await view(request)
         is_ordinary = isinstance(response, AnswerResponse) and response.answer.is_ordinary
         response = self._finished(request, response)
-        if is_ordinary and request.known is not None and _kind(view).is_repeatable():
+        if is_ordinary and request.known is not None and _is_repeatable(view):
             different = {"content-length", requestid.HEADER.lower()}
             headers = tuple(header for header in _headers(response) if header[0].decode().lower() not in different)
-            request.known.manner = _Manner(view, headers)
+            request.known.manner = _Manner(view, headers, "Content-Length" in response)
         await _send(request, response, send)
 
     async def _repeat(self, repeated: _Repeated, send: Send) -> _Found | None:
@@ -175,22 +181,26 @@ class Direct:
             return manner.view, repeated.request()
         request_id = requestid.bind(_sent_id(repeated.scope))
         view = manner.handler()
-        outcome: Answer | Exception
         try:
             fields = view.checked(parse_object(repeated.body))
             if not view.is_whole(fields):
                 return manner.view, repeated.request(fields)
-            outcome = await view.answer(fields, repeated.known.user)
+            answer = await view.answer(fields, repeated.known.user)
         except Exception as error:
-            outcome = error
-        if isinstance(outcome, Answer) and outcome.is_ordinary:
-            length = str(len(outcome.content)).encode()
-            headers = [*manner.headers, (b"content-length", length), (_ID_HEADER, request_id.encode())]
-            await send({"type": "http.response.start", "status": 200, "headers": headers})
-            await send({"type": "http.response.body", "body": outcome.content})
-            return None
-        request = repeated.request()
-        await _send(request, self._finished(request, view.respond(request, repeated.known, outcome)), send)
+            # Kept by no variable, the error goes with its frames and the body in them.
+            request = repeated.request()
+            response = view.respond(request, repeated.known, error)
+        else:
+            if answer.is_ordinary:
+                headers = [*manner.headers, (_ID_HEADER, request_id.encode())]
+                if manner.is_sized:
+                    headers.append((b"content-length", str(len(answer.content)).encode()))
+                await send({"type": "http.response.start", "status": 200, "headers": headers})
+                await send({"type": "http.response.body", "body": answer.content})
+                return None
+            request = repeated.request()
+            response = view.respond(request, repeated.known, answer)
+        await _send(request, self._finished(request, response), send)
         return None
 
     def _finished(self, request: DirectRequest, response: Any) -> Any:
@@ -220,6 +230,12 @@ class _Repeated:
         request.arrived(self.body)
         request.fields = fields
         return request
+
+
+def _is_repeatable(view: View) -> bool:
+    """Whether nothing but the view's own ``answer`` is left of it once its sender is known. What a host mounts by itself may
+    have something around it, or be a class of its own."""
+    return isinstance(view, DeferredView) and _kind(view).is_repeatable()
 
 
 def _kind(view: View) -> type[BodyView]:

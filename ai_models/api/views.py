@@ -148,10 +148,10 @@ class View(APIView):
     @classmethod
     def is_repeatable(cls) -> bool:
         """Whether who was admitted is admitted again without being asked for more."""
-        return not cls.throttle_classes and cls.permission_classes in _USUAL
+        return not cls.throttle_classes and tuple(cls.permission_classes) in _USUAL
 
     def check_permissions(self, request: Request) -> None:
-        if self.permission_classes not in _USUAL:
+        if tuple(self.permission_classes) not in _USUAL:
             super().check_permissions(request)
             return
         # The base class looks first whether they are asynchronous, which takes longer than the check.
@@ -161,23 +161,27 @@ class View(APIView):
         """What :meth:`initial` does, with who the headers authenticate remembered for a moment."""
         self.format_kwarg = request.version = request.versioning_scheme = None
         request.accepted_renderer, request.accepted_media_type = self.perform_content_negotiation(request)
-        look_up = partial(self.look_up, request, direct)
-        known = await direct.identities.find(direct.key, look_up, _remembered_seconds(tuple(self.authentication_classes)))
+        seconds = _remembered_seconds(tuple(self.authentication_classes))
+        known = await direct.identities.find(direct.key, partial(self.look_up, request, direct, seconds), seconds)
         self._recognize(request, direct, known)
         self.check_permissions(request)
         if self.throttle_classes:
             await in_thread(self.check_throttles)(request)
 
-    def look_up(self, request: BodyRequest, direct: DirectRequest) -> Known:
-        """Ask the host's authenticators, and look the user's permissions up."""
+    def look_up(self, request: BodyRequest, direct: DirectRequest, seconds: float) -> Known:
+        """Ask the host's authenticators, and look the user's permissions up.
+
+        Args:
+            seconds: for so long it may be remembered.
+        """
         try:
             direct.prepare()
             request.authenticators = self.get_authenticators()
             self.perform_authentication(request)
             user = request.user
+            access.remember(user, seconds)
             # Cached on the user; the service's permission checks then need no query.
             user.has_perm(Capability.TEXT_GENERATION.permission)
-            access.remember(user)
             found = bool(user.is_authenticated) and not direct.is_read
             return Known(user, request.auth, request._authenticator, found, direct.is_session_accessed)
         finally:

@@ -5,19 +5,21 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import sys
 import time
 from datetime import UTC, datetime
 from typing import Any, TextIO
+from weakref import WeakSet
 
 from ai_models import correlation
 
 
 class BatchingHandler(logging.StreamHandler[TextIO]):
-    """Writes in one piece what one turn of an event loop logs, at the end of that turn.
+    """Writes the lines of calls that end in one turn of an event loop in one piece, at the end of that turn.
 
-    A busy server logs several calls in each turn, and to write each by itself is a twentieth of all that it does. Warnings are
-    written at once, and so is what is logged outside of an event loop.
+    A busy server ends several calls in each turn, and to write the line of each by itself is a twentieth of all that it does.
+    Every other line is written at once, after those that came before it, and so is what is logged outside of an event loop.
     """
 
     _MOST_LINES = 1000
@@ -27,6 +29,7 @@ class BatchingHandler(logging.StreamHandler[TextIO]):
         self._lines: list[str] = []
         self._loop: asyncio.AbstractEventLoop | None = None  # in whose turn they are written
         self._last: logging.LogRecord | None = None
+        _batching.add(self)
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
@@ -35,7 +38,7 @@ class BatchingHandler(logging.StreamHandler[TextIO]):
             self.handleError(record)
             return
         self._last = record
-        if record.levelno >= logging.WARNING or len(self._lines) >= self._MOST_LINES:
+        if not hasattr(record, "call") or len(self._lines) >= self._MOST_LINES:
             self.flush()
             return
         try:
@@ -60,7 +63,20 @@ class BatchingHandler(logging.StreamHandler[TextIO]):
             if self._last is not None:
                 self.handleError(self._last)
         finally:
+            self._last = None
             self.release()
+
+
+def _flush_all() -> None:
+    """A forked process would write its parent's lines once more."""
+    for handler in list(_batching):
+        handler.flush()
+
+
+_batching: WeakSet[BatchingHandler] = WeakSet()
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_flush_all)
 
 
 class LineFormatter(logging.Formatter):
@@ -75,6 +91,8 @@ class LineFormatter(logging.Formatter):
         told = [f"{self._time(record)} {record.levelname} {record.name} [{_request_id(record)}] {record.getMessage()}"]
         if record.exc_info:
             told.append(self.formatException(record.exc_info))
+        elif record.exc_text:
+            told.append(record.exc_text)
         if record.stack_info:
             told.append(self.formatStack(record.stack_info))
         return "\n".join(told)

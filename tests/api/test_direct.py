@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import json
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
+from functools import wraps
+from types import ModuleType
 from typing import Any, cast
 
 import httpx
@@ -14,20 +18,24 @@ from django.contrib.auth.models import User
 from django.core.asgi import get_asgi_application
 from django.core.signals import request_started
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.urls import path as route
 from knox.auth import TokenAuthentication
 from knox.models import AuthToken
 from pytest_django import Settings
 from rest_framework.authentication import SessionAuthentication
 from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.permissions import IsAdminUser, IsAuthenticated
 from rest_framework.throttling import BaseThrottle
 
 from ai_models import asgi
 from ai_models.api import identities, views
-from ai_models.api.direct import _is_plain
+from ai_models.api.direct import _is_plain, _Repeated
 from ai_models.api.directrequest import DirectRequest
 from ai_models.api.identities import Identities, Known
-from ai_models.api.views import View
+from ai_models.api.views import BodyRequest, View
 from ai_models.models import ProviderInstance
+from ai_models.openai_api.views import ChatView
 from tests.api.conftest import BASE, LiveServer, MakeUser, bearer, serving
 from tests.polling import until
 
@@ -284,6 +292,136 @@ def test_what_is_taken_from_a_user_holds_within_a_second(
             assert answer.status_code in {200, status}
     assert answer.status_code == status
     assert direct
+
+
+@pytest.mark.parametrize("path", [TEXT, f"{OPENAI}/chat/completions"])
+def test_a_body_that_comes_late_is_not_taken_for_a_sender_of_before(
+    provider: ProviderInstance, user: User, settings: Settings, server: LiveServer, path: str
+) -> None:
+    settings.AI_MODELS = {**settings.AI_MODELS, "AUTH_CACHE_SECONDS": 0.3}
+    headers = bearer(user)
+    assert ask(server, headers, path, GOOD[path]).status_code == 200
+
+    def late() -> Iterator[bytes]:
+        body = json.dumps(GOOD[path]).encode()
+        yield body[:5]
+        revoke(user)
+        time.sleep(0.4)  # the time that is remembered is what this is about
+        yield body[5:]
+
+    length = {"Content-Length": str(len(json.dumps(GOOD[path]))), "Content-Type": "application/json"}
+    assert httpx.post(f"{server.url}{path}", content=late(), headers={**headers, **length}, timeout=10).status_code == 401
+
+
+class Somebody:
+    """A user that the host keeps: the same object for each request."""
+
+    is_authenticated = is_active = True
+    pk = 1
+    permitted = True
+
+    def has_perm(self, permission: str, obj: Any = None) -> bool:
+        return self.permitted
+
+
+@pytest.mark.parametrize("seconds", [None, 0.2])
+def test_permissions_of_a_user_whom_the_host_keeps_are_remembered_no_longer_than_others(
+    provider: ProviderInstance, settings: Settings, server: LiveServer, monkeypatch: pytest.MonkeyPatch, seconds: float | None
+) -> None:
+    settings.AI_MODELS = {**settings.AI_MODELS, "AUTH_CACHE_SECONDS": seconds}
+    somebody = Somebody()
+
+    class Keeps(TokenAuthentication):  # type: ignore[misc]
+        def authenticate(self, request: Any) -> Any:
+            return somebody, None
+
+    monkeypatch.setattr(View, "authentication_classes", (Keeps,))
+    headers = {"Authorization": "Bearer x"}
+    assert ask(server, headers).status_code == 200
+    somebody.permitted = False
+    time.sleep(seconds or 0)
+    for more in ({"Cookie": "a=b"}, {}):  # Django's road, and the direct one
+        assert ask(server, {**headers, **more}).status_code == 403
+
+
+audited: list[str] = []
+
+
+class Audited(ChatView):
+    """A view of a host's own."""
+
+    async def post(self, request: BodyRequest) -> HttpResponseBase:
+        audited.append("post")
+        return await super().post(request)
+
+
+def audit(view: Callable[..., Any]) -> Callable[..., Any]:
+    """A decorator of a host's own."""
+
+    @wraps(view)
+    async def inner(request: HttpRequest) -> Any:
+        audited.append("decorator")
+        return await view(request)
+
+    return inner
+
+
+class Counts(BaseThrottle):
+    def allow_request(self, request: Any, view: Any) -> bool:
+        audited.append("throttle")
+        return True
+
+
+def test_what_a_host_has_around_a_view_that_it_mounts_itself_is_called_each_time(
+    provider: ProviderInstance, user: User, settings: Settings
+) -> None:
+    urls = ModuleType("urls_of_the_host")
+    urls.urlpatterns = [  # type: ignore[attr-defined]
+        route("api/ai/decorator", audit(ChatView.as_view())),
+        route("api/ai/post", Audited.as_view()),
+        route("api/ai/throttle", ChatView.as_view(throttle_classes=[Counts])),
+    ]
+    settings.ROOT_URLCONF = urls
+    headers = bearer(user)
+    with serving(asgi.serve(get_asgi_application())) as server:
+        for name in ("decorator", "post", "throttle"):
+            audited.clear()
+            answers = [ask(server, headers, f"/api/ai/{name}", GOOD[f"{OPENAI}/chat/completions"]) for _ in range(3)]
+            assert [answer.status_code for answer in answers] == [200] * 3
+            assert audited == [name] * 3
+
+
+def test_permission_classes_may_be_a_list(server: LiveServer, user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    headers = bearer(user)
+    monkeypatch.setattr(View, "permission_classes", [IsAuthenticated])
+    assert [ask(server, headers).status_code for _ in range(2)] == [200, 200]
+    monkeypatch.setattr(View, "permission_classes", [IsAdminUser])
+    assert [ask(server, bearer(user)).status_code for _ in range(2)] == [403, 403]
+
+
+@pytest.mark.parametrize("middleware", [MIDDLEWARE, [name for name in MIDDLEWARE if "CommonMiddleware" not in name]])
+def test_what_repeats_a_request_has_the_headers_of_the_first(
+    provider: ProviderInstance, user: User, settings: Settings, direct: list[str], middleware: list[str]
+) -> None:
+    settings.MIDDLEWARE = middleware
+    headers = bearer(user)
+    with serving(asgi.serve(get_asgi_application())) as server:
+        answers = [ask(server, headers) for _ in range(2)]
+    assert len({tuple(sorted(answer.headers.keys())) for answer in answers}) == 1
+    assert ("content-length" in answers[1].headers) is (middleware is MIDDLEWARE)
+    assert direct == [TEXT]
+
+
+def test_a_failure_leaves_nothing_for_the_garbage_collector(server: LiveServer, user: User) -> None:
+    headers = bearer(user)
+    assert ask(server, headers).status_code == 200
+    gc.collect()
+    gc.disable()
+    try:
+        assert ask(server, headers, json={"prompt": "a", "provider": "nobody"}).status_code == 404
+        asyncio.run(until(lambda: not any(isinstance(found, _Repeated) for found in gc.get_objects())))
+    finally:
+        gc.enable()
 
 
 def test_throttles_count_each_request(server: LiveServer, user: User, monkeypatch: pytest.MonkeyPatch) -> None:

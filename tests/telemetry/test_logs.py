@@ -6,7 +6,10 @@ import asyncio
 import io
 import json
 import logging
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -171,45 +174,50 @@ def logger(written: Written) -> Iterator[logging.Logger]:
     handler.close()
 
 
-async def test_what_one_turn_of_the_loop_logs_is_written_in_one_piece(logger: logging.Logger, written: Written) -> None:
+def log_call(logger: logging.Logger, text: str) -> None:
+    """Log a line as that of a call."""
+    logger.info(text, extra={"call": {}})
+
+
+async def test_calls_of_one_turn_of_the_loop_are_written_in_one_piece(logger: logging.Logger, written: Written) -> None:
     for turn in ("first", "second"):
         for number in range(3):
-            logger.info("%s %d", turn, number)
+            log_call(logger, f"{turn} {number}")
         assert written.take() == ([], 0)
         await asyncio.sleep(0)
         assert written.take() == ([f"{turn} {number}" for number in range(3)], 1)
 
 
-async def test_a_warning_is_written_at_once_after_what_came_before_it(logger: logging.Logger, written: Written) -> None:
-    logger.info("before")
-    logger.warning("now")
+async def test_other_lines_are_written_at_once_after_what_came_before_them(logger: logging.Logger, written: Written) -> None:
+    log_call(logger, "before")
+    logger.info("now")
     assert written.take() == (["before", "now"], 1)
-    logger.info("after")
+    log_call(logger, "after")
     await asyncio.sleep(0)
     assert written.take() == (["after"], 1)
 
 
 def test_outside_of_an_event_loop_each_line_is_written_at_once(logger: logging.Logger, written: Written) -> None:
     for _ in range(2):
-        logger.info("line")
+        log_call(logger, "line")
         assert written.take() == (["line"], 1)
 
 
 async def test_what_another_thread_logs_is_written_at_once(logger: logging.Logger, written: Written) -> None:
-    logger.info("here")
-    await asyncio.to_thread(logger.info, "there")
+    log_call(logger, "here")
+    await asyncio.to_thread(log_call, logger, "there")
     assert written.take()[0] == ["here", "there"]
 
 
 async def test_what_is_left_is_written_when_logging_ends(logger: logging.Logger, written: Written) -> None:
-    logger.info("last")
+    log_call(logger, "last")
     logger.handlers[0].flush()
     assert written.take() == (["last"], 1)
 
 
 def test_a_loop_that_ended_takes_no_lines_with_it(logger: logging.Logger, written: Written) -> None:
     async def log() -> None:
-        logger.info("line")
+        log_call(logger, "line")
 
     def until_the_first_step() -> None:
         loop = asyncio.new_event_loop()
@@ -226,7 +234,7 @@ def test_a_loop_that_ended_takes_no_lines_with_it(logger: logging.Logger, writte
 
 async def test_many_lines_do_not_wait(logger: logging.Logger, written: Written) -> None:
     for number in range(BatchingHandler._MOST_LINES):
-        logger.info("%d", number)
+        log_call(logger, str(number))
     assert len(written.take()[0]) == BatchingHandler._MOST_LINES
 
 
@@ -236,8 +244,38 @@ async def test_a_stream_that_takes_nothing_disturbs_nobody(logger: logging.Logge
     gone = io.StringIO()
     gone.close()
     handler.setStream(gone)
-    logger.info("lost")
+    log_call(logger, "lost")
     await asyncio.sleep(0)
     logger.warning("lost too")
     logger.info("%d", "no number")
     assert capsys.readouterr().err.count("--- Logging error ---") == 3
+
+
+FORK = """
+import asyncio, logging, os, sys
+from ai_models.telemetry.logs import BatchingHandler
+
+logger = logging.Logger("forked")
+logger.addHandler(BatchingHandler(sys.stdout))
+
+async def main():
+    logger.info("the parent's", extra={"call": {}})
+    if not (child := os.fork()):
+        logger.info("the child's")
+        os._exit(0)
+    os.waitpid(child, 0)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_process_writes_nothing_of_its_parents() -> None:
+    done = subprocess.run([sys.executable, "-c", FORK], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.splitlines() == ["the parent's", "the child's"]
+
+
+def test_a_traceback_that_came_as_text_is_told() -> None:
+    record = logging.LogRecord("a", logging.ERROR, "", 0, "Oh.", None, None)
+    record.exc_text = "Traceback of another process"
+    assert LineFormatter().format(record).endswith("Oh.\nTraceback of another process")
