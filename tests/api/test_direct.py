@@ -419,7 +419,7 @@ def test_a_failure_leaves_nothing_for_the_garbage_collector(server: LiveServer, 
     gc.disable()
     try:
         assert ask(server, headers, json={"prompt": "a", "provider": "nobody"}).status_code == 404
-        asyncio.run(until(lambda: not any(isinstance(found, _Repeated) for found in gc.get_objects())))
+        asyncio.run(until(lambda: not any(type(found) is _Repeated for found in gc.get_objects())))
     finally:
         gc.enable()
 

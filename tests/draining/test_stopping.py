@@ -37,8 +37,8 @@ async def refused(client: httpx.AsyncClient) -> None:
     while True:
         try:
             response = await client.post(CALL, json={"prompt": "Hello"})
-        except httpx.ConnectError:
-            return
+        except (httpx.ConnectError, httpx.ReadError):
+            return  # or the kernel took it in the very moment in which the server closed, and then reset it
         assert response.is_success
         assert response.headers["connection"] == "close"
 
