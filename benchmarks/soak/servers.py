@@ -142,6 +142,8 @@ class Machine:
         """Start a server process on a port of its own."""
         log = self.folder / f"server-{time.time_ns()}.log"
         command = [sys.executable, "-m", "uvicorn", "soak_application:application", "--port", "0", "--no-access-log"]
+        # As the page on deployment says: else a server closes a connection on which a call is on its way.
+        command += ["--timeout-keep-alive", "75"]
         with log.open("wb") as output:
             process = subprocess.Popen(  # noqa: ASYNC220
                 command, env=self.environment, cwd=self.folder, stdout=output, stderr=subprocess.STDOUT
