@@ -22,6 +22,7 @@ from django.utils.http import parse_header_parameters
 
 from ai_models import draining, events, service, urls, validation, workers
 from ai_models.api import direct, requestid, sse
+from ai_models.api.answer import JSON
 from ai_models.api.errors import RequestTimeout, retry_headers
 from ai_models.conf import conf
 from ai_models.database import in_thread
@@ -45,7 +46,7 @@ LINGER_SECONDS = 2.0
 
 _PAUSE_SECONDS = 0.25
 
-_JSON = b"application/json"
+_JSON = JSON.encode()
 
 _COLLECTED_EVERY = 10_000
 """So many new objects make the garbage collector look. With the interpreter's own number, which is made for scripts, it looks
@@ -199,7 +200,7 @@ async def _send_error(scope: Scope, receive: Receive, send: Send, error: AIModel
     told, more = tell(error, request_id)
     body = json.dumps(told).encode()
     headers = [
-        (b"content-type", b"application/json"),
+        (b"content-type", _JSON),
         (b"content-length", str(len(body)).encode()),
         (requestid.HEADER.lower().encode(), request_id.encode()),
         *((name.lower().encode(), value.encode()) for name, value in more.items()),

@@ -96,19 +96,22 @@ class limited:  # noqa: N801, it reads as what it does
         TimeoutError: the time ran out.
     """
 
-    __slots__ = ("_cancelling", "_has_expired", "_loop", "_task", "_timer", "_until", "_watch")
+    __slots__ = ("_cancelling", "_has_expired", "_loop", "_seconds", "_task", "_timer", "_until", "_watch")
 
     def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+
+    def __enter__(self) -> None:
         self._task = task = cast("asyncio.Task[Any]", asyncio.current_task())
         self._loop = loop = task.get_loop()
         self._cancelling = task.cancelling()
         self._has_expired = False
         self._watch = watches.of(loop)
         self._timer: asyncio.TimerHandle | None = None
-        if seconds < _SHORT_SECONDS:
-            self._timer = loop.call_later(seconds, self._expire)
+        if self._seconds < _SHORT_SECONDS:
+            self._timer = loop.call_later(self._seconds, self._expire)
         else:
-            self._until = self._watch.begin(self) + seconds
+            self._until = self._watch.begin(self) + self._seconds
 
     def overdue(self) -> None:
         """Have a timer now."""
@@ -117,9 +120,6 @@ class limited:  # noqa: N801, it reads as what it does
     def _expire(self) -> None:
         self._has_expired = True
         self._task.cancel()
-
-    def __enter__(self) -> None:
-        pass
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._watch.end(self)

@@ -28,7 +28,7 @@ from django.utils.log import log_response
 from django.utils.module_loading import import_string
 
 from ai_models.api import identities, obstacles, requestid
-from ai_models.api.answer import AnswerResponse
+from ai_models.api.answer import JSON, AnswerResponse
 from ai_models.api.clients import WhileWaiting
 from ai_models.api.deferred import DeferredView
 from ai_models.api.directrequest import DirectRequest, unused
@@ -47,7 +47,7 @@ View = Callable[[HttpRequest], Awaitable[HttpResponseBase]]
 
 logger = logging.getLogger(__name__)
 
-_JSON = b"application/json"
+_JSON = JSON.encode()
 _ID_HEADER = requestid.HEADER.lower().encode()
 
 _Found = tuple[View, DirectRequest]
