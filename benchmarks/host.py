@@ -42,6 +42,7 @@ ai:
       type: openai-compatible
       baseURL: {upstream}
       apiKey: sk-of-the-benchmark
+      encodingFormat: base64
       defaultModels: {{text-generation: {model}, embeddings: {model}}}
 """
 TRANSLATED_CONFIG = """

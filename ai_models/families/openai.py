@@ -50,6 +50,9 @@ class OpenAI(OpenAIEndpoint):
         Capability.TRANSCRIPTION: frozenset({"prompt", "temperature", "chunking_strategy", "keywords", "languages"}),
     }  # fmt: skip
 
+    encoding_format = "base64"
+    """As OpenAI's own clients ask for vectors, and so whatever stands before its endpoint has it."""
+
     def headers(self) -> dict[str, str]:
         named = {"openai-organization": "organization", "openai-project": "project"}
         own = {

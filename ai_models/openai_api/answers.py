@@ -6,9 +6,7 @@ https://platform.openai.com/docs/api-reference/embeddings, .../images, .../audio
 from __future__ import annotations
 
 import base64
-import sys
 import time
-from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -26,6 +24,7 @@ from ai_models.types import (
     TranscriptionSegment,
     Usage,
 )
+from ai_models.vectors import packed
 
 _TEXT = "text/plain; charset=utf-8"
 _FORMATS = {"image/png": "png", "image/jpeg": "jpeg", "image/webp": "webp"}
@@ -33,7 +32,7 @@ _FORMATS = {"image/png": "png", "image/jpeg": "jpeg", "image/webp": "webp"}
 
 def embeddings(body: EmbeddingsRequest, result: EmbedResult, told: Told) -> Answer:
     """A list of vectors, in the order of the texts."""
-    form: Callable[[Sequence[float]], Any] = _packed if body.get("encoding_format") == "base64" else list
+    form: Callable[[Sequence[float]], Any] = packed if body.get("encoding_format") == "base64" else list
     tokens = result.usage.tokens
     return _json(
         {
@@ -87,14 +86,6 @@ def transcription(body: TranscriptionRequest, result: TranscriptionResult, told:
 
 def _json(answer: dict[str, Any], warnings: list[dict[str, Any]]) -> Answer:
     return Answer(dump_bytes({**answer, "warnings": warnings} if warnings else answer))
-
-
-def _packed(vector: Sequence[float]) -> str:
-    """Base64 of little-endian 32-bit floats."""
-    packed = array("f", vector)
-    if sys.byteorder == "big":
-        packed.byteswap()
-    return base64.b64encode(packed.tobytes()).decode()
 
 
 def _usage(reported: Usage) -> dict[str, int | None] | None:

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ai_models import jsontext
+from ai_models import jsontext, vectors
 from ai_models.exceptions import UpstreamInvalidResponse
 from ai_models.types import (
     Chunk,
@@ -121,13 +121,13 @@ def embeddings(payload: Mapping[str, Any], expected: int) -> EmbedResult:
     """A list of embeddings, put in the order of the inputs.
 
     Raises:
-        UpstreamInvalidResponse: a vector is missing or is no list of numbers.
+        UpstreamInvalidResponse: a vector is missing, or neither a list of numbers nor one in base64.
     """
     try:
-        vectors: dict[int, Sequence[float]] = {}
+        found: dict[int, Sequence[float]] = {}
         for position, item in enumerate(payload["data"]):
-            vectors[item.get("index", position)] = list(map(float, item["embedding"]))
-        ordered = [vectors[index] for index in range(expected)]
+            found[item.get("index", position)] = _vector(item["embedding"])
+        ordered = [found[index] for index in range(expected)]
         if not all(vector and jsontext.are_finite(vector) for vector in ordered):
             raise ValueError
     except (KeyError, TypeError, ValueError, OverflowError, AttributeError):
@@ -135,6 +135,10 @@ def embeddings(payload: Mapping[str, Any], expected: int) -> EmbedResult:
     reported = payload.get("usage")
     tokens = count(reported.get("prompt_tokens")) if isinstance(reported, Mapping) else None
     return EmbedResult(embeddings=ordered, usage=EmbeddingUsage(tokens=tokens), response=response_info(payload))
+
+
+def _vector(sent: Any) -> list[float]:
+    return vectors.unpacked(sent) if isinstance(sent, str) else list(map(float, sent))
 
 
 def usage(reported: object) -> Usage:

@@ -50,6 +50,7 @@ class OpenAIContract(FamilyContract, Embeddings, Images, Speech, Transcription, 
     """What the families that speak OpenAI's protocol have in common."""
 
     vendor: ClassVar[Vendor] = openai
+    encoding_format = "float"
     embedding_model = "text-embedding-3-large"
     text_path = stream_path = "/chat/completions"
     check_target = "/models"
@@ -128,7 +129,9 @@ class OpenAIContract(FamilyContract, Embeddings, Images, Speech, Transcription, 
         assert request.headers["authorization"] == f"Bearer key-{CANARY}"
 
     def embedding_reply(self, request: Recorded) -> Reply:
-        return openai.embeddings(*([float(len(text)), 0.5] for text in request.json["input"]))
+        assert request.json["encoding_format"] == self.encoding_format
+        vectors = ([float(len(text)), 0.5] for text in request.json["input"])
+        return openai.embeddings(*vectors, encoding_format=self.encoding_format)
 
     def image_reply(self, *images: bytes) -> Reply:
         return openai_media.images(*images)
@@ -320,6 +323,7 @@ class OpenAIContract(FamilyContract, Embeddings, Images, Speech, Transcription, 
 class TestOpenAI(OpenAIContract):
     """OpenAI's own endpoint."""
 
+    encoding_format = "base64"
     declaration: ClassVar[dict[str, Any]] = {"type": "openai", "apiKey": f"key-{CANARY}"}
     model = "gpt-4o"
     image_model, speech_model, transcription_model, video_model = "gpt-image-1", "gpt-4o-mini-tts", "whisper-1", "sora-2"

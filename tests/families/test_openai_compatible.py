@@ -136,6 +136,12 @@ class TestOpenAICompatible(OpenAIContract):
         upstream.script(openai.models(*(f"{model}:latest" for model in self.configured().values())))
         assert (await self.checked())["models"].state == "passed"
 
+    async def test_vectors_are_asked_for_as_the_instance_says(self, upstream: Upstream, reconfigure: Any) -> None:
+        await reconfigure(encodingFormat="base64")
+        upstream.script(openai.embeddings([1.0, -0.25], [2.0, 0.5], encoding_format="base64"))
+        assert (await service.aembed(values=["a", "b"])).embeddings == [[1.0, -0.25], [2.0, 0.5]]
+        assert upstream.request.json["encoding_format"] == "base64"
+
     @pytest.mark.parametrize("mode", ["json_object", "instructions"])
     async def test_structured_output_without_a_schema_mode(self, upstream: Upstream, reconfigure: Any, mode: str) -> None:
         await reconfigure(structuredOutput=mode)

@@ -33,6 +33,11 @@ def test_what_is_no_chunk_is_refused(payload: Any) -> None:
         {},
         {"data": []},
         {"data": [{"embedding": "x"}]},
+        {"data": [{"embedding": ""}]},
+        {"data": [{"embedding": "AACAPw"}]},  # without its padding
+        {"data": [{"embedding": "AACAP/8="}]},  # a number and a byte
+        {"data": [{"embedding": "AADAfw=="}]},  # NaN
+        {"data": [{"embedding": "AACAfw=="}]},  # infinite
         {"data": [{"embedding": [None]}]},
         {"data": [{"embedding": [10**400]}]},
         {"data": [{"index": 5, "embedding": [1]}]},
@@ -41,6 +46,11 @@ def test_what_is_no_chunk_is_refused(payload: Any) -> None:
 def test_what_is_no_embedding_is_refused(payload: Any) -> None:
     with pytest.raises(UpstreamInvalidResponse):
         chat_answers.embeddings(payload, 1)
+
+
+def test_embeddings_in_base64_are_numbers_of_32_bits() -> None:
+    payload = {"data": [{"embedding": "AACAPwAAAMA="}, {"embedding": [1, 0.1]}]}
+    assert chat_answers.embeddings(payload, 2).embeddings == [[1.0, -2.0], [1.0, 0.1]]
 
 
 def test_embeddings_are_put_in_the_order_of_their_inputs() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
-from collections.abc import Mapping, Sequence
+import struct
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tests.upstreams import replies
@@ -84,12 +86,18 @@ def event_of(delta: Mapping[str, Any]) -> bytes:
     return _chunk(delta)
 
 
-def embeddings(*vectors: Sequence[float], tokens: int | None = 5) -> Reply:
-    data = [{"object": "embedding", "index": index, "embedding": list(vector)} for index, vector in enumerate(vectors)]
+def embeddings(*vectors: Sequence[float], tokens: int | None = 5, encoding_format: str = "float") -> Reply:
+    form: Callable[[Sequence[float]], Any] = list if encoding_format == "float" else packed
+    data = [{"object": "embedding", "index": index, "embedding": form(vector)} for index, vector in enumerate(vectors)]
     body: dict[str, Any] = {"object": "list", "data": data, "model": "text-embedding-3-large"}
     if tokens is not None:
         body["usage"] = {"prompt_tokens": tokens, "total_tokens": tokens}
     return json_reply(body, headers=HEADERS)
+
+
+def packed(vector: Sequence[float]) -> str:
+    """A vector in base64: 32-bit floats, little-endian."""
+    return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
 
 
 def models(*ids: str) -> Reply:
