@@ -174,6 +174,7 @@ class Draining:
         self._exchanges.add(exchange)
         try:
             await app(scope, receive, exchange.send)
+            await exchange.settle()
         except asyncio.CancelledError:
             if not exchange.is_cut or exchange.task.uncancel() > 0:
                 raise
@@ -198,7 +199,9 @@ class Draining:
 class _Exchange:
     """A request and its response."""
 
-    __slots__ = ("_draining", "_is_complete", "_is_ended", "_part", "_refuse", "_scope", "_send", "_start", "is_cut", "task")
+    __slots__ = (
+        "_body", "_draining", "_ended", "_is_complete", "_part", "_refuse", "_scope", "_send", "_start", "is_cut", "task"
+    )  # fmt: skip
 
     def __init__(self, draining: Draining, scope: Scope, send: Send, refuse: Refuse, part: Part) -> None:
         self._draining = draining
@@ -207,32 +210,36 @@ class _Exchange:
         self._refuse = refuse
         self._part = part
         self._start: dict[str, Any] | None = None
-        self._is_complete = self._is_ended = self.is_cut = False
+        self._body = b""
+        self._is_complete = self.is_cut = False
+        self._ended: asyncio.Event | None = None  # set when what ends the response is sent
         self.task: asyncio.Task[Any] = asyncio.current_task()  # type: ignore[assignment]
 
     async def send(self, message: dict[str, Any]) -> None:
         """What the application sends. Once this process has ended the response, nothing more of it counts."""
-        if self._is_ended:
+        if self._ended is not None:
             return
         kind = message["type"]
         if kind == "http.response.start":
             if self._draining.ending and self._scope.get("http_version", "1.1").startswith("1"):
                 message = {**message, "headers": [*message.get("headers", ()), (b"connection", b"close")]}
             self._start = message
-        elif kind == "http.response.body" and not message.get("more_body"):
-            self._is_complete = True
+        elif kind == "http.response.body":
+            self._is_complete = not message.get("more_body")
+            # The last piece with something in it, which may wait for a slow client still.
+            self._body = message.get("body") or self._body
         try:
             await self._send(message)
         except RuntimeError:
             # What waited for a slow client comes after the end.
-            if not self._is_ended:
+            if self._ended is None:
                 raise
 
     async def end(self, error: AIModelsError) -> None:
         """End the response in its own way: with an answer, with an event, or by cutting it off."""
         if self._is_complete:
             return
-        self._is_complete = self._is_ended = True
+        self._is_complete, self._ended = True, asyncio.Event()
         try:
             async with asyncio.timeout(END_SECONDS):
                 # The server tells the application that its client is gone as soon as the response is complete.
@@ -240,9 +247,19 @@ class _Exchange:
                     await self._refuse(self._scope, _nothing, self._send, error)
                 elif self._header(b"content-type").startswith("text/event-stream"):
                     last = self._part(self._scope, error, self._header(b"x-request-id"))
+                    told, _, rest = last.partition(b"\n\n")
+                    if told in self._body:  # by the stream itself, which was ended before
+                        last = rest
                     await self._send({"type": "http.response.body", "body": last, "more_body": False})
         except (OSError, RuntimeError, TimeoutError):
             logger.info("A client did not take the end of its response")
+        finally:
+            self._ended.set()
+
+    async def settle(self) -> None:
+        """Wait until what ends the response is sent: the server closes the connection of an application that returns before."""
+        if self._ended is not None:
+            await self._ended.wait()
 
     def cut_off(self) -> None:
         """End what goes on. A body that is not complete ends with its connection."""

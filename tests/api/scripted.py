@@ -52,7 +52,7 @@ PICTURE = GeneratedFile(bytes=samples.PNG, media_type="image/png")
 
 
 class Scripted(Family):
-    """Models that do what their names say; ``echoes`` answers with the request's last text.
+    """Models that do what their names say; ``overflows`` fills the connection and hangs, ``echoes`` answers with the last text.
 
     Attributes:
         calling: set while an upstream call is open.
@@ -80,6 +80,9 @@ class Scripted(Family):
         self.requests.append(request)
         if model != "hangs-later":
             await self._behave(model)
+        if model == "overflows":
+            yield Chunk(text="x" * 6_000_000)
+            await self._behave("hangs")
         if model == "floods":
             async for chunk in self._flood():
                 yield chunk

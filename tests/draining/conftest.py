@@ -56,9 +56,9 @@ async def ended(server: Running) -> int:
 
 
 @asynccontextmanager
-async def client_of(server: Running, headers: dict[str, str]) -> AsyncIterator[httpx.AsyncClient]:
+async def client_of(server: Running, headers: dict[str, str], **options: Any) -> AsyncIterator[httpx.AsyncClient]:
     """A client that keeps its connections."""
-    async with httpx.AsyncClient(base_url=server.url, headers=headers, timeout=DEADLINE) as client:
+    async with httpx.AsyncClient(base_url=server.url, headers=headers, timeout=DEADLINE, **options) as client:
         yield client
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 from typing import Any
 
 import httpx
@@ -14,7 +15,7 @@ from ai_models.models import ProviderInstance
 from tests.api.conftest import BASE, parse
 from tests.api.scripted import STORY
 from tests.draining.conftest import LONG, Serve, client_of, connected, ended, lines, streamed
-from tests.state.test_processes import Running
+from tests.state.test_processes import DEADLINE, Running
 
 pytestmark = pytest.mark.usefixtures("provider")
 
@@ -159,6 +160,28 @@ async def test_the_second_signal_does_without_the_rest_of_the_time_and_leaves_no
         terminate(server)
 
     await hanging(await serve(), headers, stop)
+
+
+@pytest.mark.parametrize("facade", [False, True], ids=["rest", "facade"])
+async def test_a_client_that_reads_nothing_until_the_end_is_told_once(
+    serve: Serve, headers: dict[str, str], facade: bool
+) -> None:
+    server = await serve(drain="0.1")
+    transport = httpx.AsyncHTTPTransport(socket_options=[(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)])
+    async with (
+        client_of(server, headers, transport=transport) as client,
+        streamed(client, "overflows", facade=facade) as response,
+    ):
+        told = lines(response)
+        await anext(told)
+        terminate(server)
+        async with asyncio.timeout(DEADLINE):
+            while "not ended in time" not in server.log.read_text():  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        *_, text, last, done = [event async for event in told]
+        assert "error" not in text
+        assert (last["error"]["code"], done) == ("not_ready", "[DONE]")
+    assert await ended(server) == 0
 
 
 async def test_the_workers_of_a_server_end_alike(serve: Serve, headers: dict[str, str]) -> None:
