@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -15,7 +16,7 @@ from django import db
 from django.core.cache import caches
 from pytest_django import Settings
 
-from ai_models import asgi, config, connections, correlation, store, sync
+from ai_models import asgi, config, connections, correlation, registry, store, sync
 from ai_models.seeding import Plan
 from ai_models.seeding import seed as seed_rows
 
@@ -36,6 +37,13 @@ def pytest_runtest_teardown() -> None:
 def _unsettled() -> Iterator[None]:
     """Hundreds of servers start here, and this process outlives each of them."""
     with patch.object(asgi, "_settle"):
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _installed_once() -> Iterator[None]:
+    """Which families are installed is found out once: every test has settings of its own, and it takes a while."""
+    with patch.object(registry, "entry_points", cache(registry.entry_points)):
         yield
 
 

@@ -37,6 +37,7 @@ INSTALLED_APPS = [
     "knox",
     "drf_spectacular",
     "django_tasks_db",
+    "tests.emptying",
     "ai_models",
 ]
 MIDDLEWARE = [
@@ -60,10 +61,12 @@ TEMPLATES = [
 ]
 
 DATABASES: dict[str, Any] = {"default": env.db_url("DATABASE_URL", default=f"sqlite:///{BASE_DIR / 'db.sqlite3'}")}
+# What a test writes need not outlive the machine.
+if DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
+    DATABASES["default"].setdefault("OPTIONS", {})["options"] = "-c synchronous_commit=off"
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # A file, so that threads and processes can connect to it too.
     DATABASES["default"]["TEST"] = {"NAME": str(BASE_DIR / "test.sqlite3")}
-    # What a test writes need not outlive the machine.
     written = "PRAGMA synchronous=OFF; PRAGMA journal_mode=MEMORY;"
     DATABASES["default"]["OPTIONS"] = {"transaction_mode": "IMMEDIATE", "timeout": 20, "init_command": written}
 
