@@ -34,7 +34,7 @@ class Balancer:
             while port not in self.ready:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
 
-    def remove(self, port: int) -> None:
+    async def remove(self, port: int) -> None:
         """Forget a server that has ended."""
         self._ports.remove(port)
 
