@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -152,9 +151,6 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 
 # --- logs: one line per event, with the request's id; prompts and answers are never logged ---------------------------
-
-# No line has them, and finding them out for each costs more than writing it.
-logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 
 LOGGING = {
     "version": 1,
