@@ -32,7 +32,7 @@ class _Frames:
     """Cuts bytes into frames; each frame begins with its own length."""
 
     def __init__(self) -> None:
-        self._bytes = b""
+        self._bytes = bytearray()
 
     def feed(self, piece: bytes) -> list[bytes]:
         self._bytes += piece
@@ -43,8 +43,8 @@ class _Frames:
                 raise UpstreamInvalidResponse("The provider's stream has a frame of an impossible size.", retryable=False)
             if len(self._bytes) < length:
                 break
-            frames.append(self._bytes[:length])
-            self._bytes = self._bytes[length:]
+            frames.append(bytes(self._bytes[:length]))
+            del self._bytes[:length]
         return frames
 
 

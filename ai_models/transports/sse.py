@@ -30,9 +30,9 @@ class Decoder:
     def __init__(self, max_event_bytes: int) -> None:
         self._max = max_event_bytes
         self._text = codecs.getincrementaldecoder("utf-8-sig")("replace")
-        self._rest = ""
+        self._line_so_far: list[str] = []
         self._after_return = False
-        self._size = 0
+        self._size = self._pending = 0
         self._event = ""
         self._data: list[str] = []
 
@@ -48,7 +48,13 @@ class Decoder:
             if self._after_return:
                 text = text.removeprefix("\n")  # the second half of a CRLF that was cut in two
             self._after_return = ends
-        text = self._rest + text
+        self._line_so_far.append(text)
+        if "\n" not in text and "\r" not in text:
+            # Put together once it has an end: a large event may come in very many pieces.
+            self._pending += len(text)
+            self._check_size(self._pending)
+            return
+        text = "".join(self._line_so_far)
         start = 0
         if "\r" not in text and not self._data and not self._event:
             # As nearly everybody sends them: one line of data, and an empty one.
@@ -62,8 +68,9 @@ class Decoder:
             if event := self._line(text[start : end.start()]):
                 yield event
             start = end.end()
-        self._rest = text[start:]
-        self._check_size(len(self._rest))
+        self._line_so_far = [text[start:]]
+        self._pending = len(text) - start
+        self._check_size(self._pending)
 
     def _line(self, line: str) -> ServerSentEvent | None:
         if not line:

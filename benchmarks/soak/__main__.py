@@ -110,7 +110,7 @@ async def _replace(servers: list[Server], balancer: Balancer, machine: Machine, 
     await asyncio.sleep(seconds)
     servers[0].process.send_signal(signal.SIGTERM)
     await asyncio.to_thread(servers[0].process.wait, 60)
-    balancer.remove(servers[0].port)
+    await balancer.remove(servers[0].port)
     servers.append(await machine.serve())
     await balancer.add(servers[-1].port)
 

@@ -50,6 +50,12 @@ def test_pieces_of_any_size_give_the_same_events(seed: int) -> None:
     assert decode(*pieces) == EVENTS
 
 
+def test_a_large_event_may_come_in_very_many_pieces() -> None:
+    data = b"data: " + b"x" * 1_000_000 + b"\n\n"
+    pieces = (data[start : start + 10] for start in range(0, len(data), 10))
+    assert decode(*pieces, limit=1_000_100) == [ServerSentEvent("message", "x" * 1_000_000)]
+
+
 def test_bytes_that_are_no_text_are_replaced() -> None:
     assert decode(b"data: a\xff\xfeb\n\n") == [ServerSentEvent("message", "a\ufffd\ufffdb")]
 
