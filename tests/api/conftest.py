@@ -7,7 +7,7 @@ import contextlib
 import json
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,12 +17,13 @@ import uvicorn
 from django.conf import settings as django_settings
 from django.contrib.auth.models import Permission, User
 from django.core.asgi import get_asgi_application
+from django.db import transaction
 from knox.models import AuthToken
 from pytest_django import Settings
 
 from ai_models import asgi, store, tokenuse
 from ai_models.capabilities import Capability
-from ai_models.models import ProviderCapability, ProviderInstance
+from ai_models.models import ProviderCapability, ProviderInstance, bump_revision
 from tests.api.scripted import MEDIA, PICTURE, Scripted
 
 BASE = "/api/ai/v1"
@@ -60,22 +61,33 @@ def storage(transactional_db: None) -> Iterator[None]:
         tokenuse._uses.writer.join(30)
 
 
+def add_capabilities(instance: ProviderInstance, models: Mapping[str, str], aliases: Mapping[str, str] | None = None) -> None:
+    """Give an instance capabilities, by their names with the default model of each, in one write.
+
+    Args:
+        aliases: those of text generation.
+    """
+    rows = [ProviderCapability(instance=instance, capability=name, default_model=model) for name, model in models.items()]
+    for row in rows:
+        if row.capability == Capability.TEXT_GENERATION:
+            row.aliases = dict(aliases or {})
+    with transaction.atomic():
+        bump_revision()
+        ProviderCapability.objects.bulk_create(rows)
+
+
 @pytest.fixture
 def provider(storage: None) -> ProviderInstance:
     """The default provider ``main``; it has no model for structured output."""
     instance = ProviderInstance.objects.create(name="main", family="scripted", is_default=True)
-    ProviderCapability.objects.create(
-        instance=instance, capability="text-generation", default_model="echoes", aliases={"slow": "hangs"}
-    )
-    ProviderCapability.objects.create(instance=instance, capability="embeddings", default_model="vectors")
+    add_capabilities(instance, {"text-generation": "echoes", "embeddings": "vectors"}, {"slow": "hangs"})
     return instance
 
 
 @pytest.fixture
 def media(provider: ProviderInstance) -> ProviderInstance:
     """The default provider, with models for images, speech, transcription and structured output too."""
-    for capability in (*MEDIA, "structured-output"):
-        ProviderCapability.objects.create(instance=provider, capability=capability, default_model="echoes")
+    add_capabilities(provider, dict.fromkeys((*MEDIA, "structured-output"), "echoes"))
     return provider
 
 

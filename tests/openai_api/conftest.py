@@ -14,13 +14,13 @@ from django.core.asgi import get_asgi_application
 from pytest_django import Settings
 
 from ai_models import asgi
-from ai_models.capabilities import Capability
-from ai_models.models import ProviderCapability, ProviderInstance
+from ai_models.models import ProviderInstance
 from ai_models.types import Chunk
 from tests.api import conftest
 from tests.api.conftest import (  # noqa: F401  (fixtures)
     LiveServer,
     _scripted_family,
+    add_capabilities,
     bearer,
     http,
     make_user,
@@ -50,9 +50,7 @@ def _actor_family(_scripted_family: None, settings: Settings) -> None:  # noqa: 
 def stage(provider: ProviderInstance) -> ProviderInstance:  # noqa: F811
     """An instance of the actor's family, beside the default provider; ``star`` is its alias for text alone."""
     instance = ProviderInstance.objects.create(name="stage", family="actor")
-    for capability in Actor.capabilities:
-        aliases = {"star": "lead"} if capability is Capability.TEXT_GENERATION else {}
-        ProviderCapability.objects.create(instance=instance, capability=capability, default_model="lead", aliases=aliases)
+    add_capabilities(instance, dict.fromkeys(Actor.capabilities, "lead"), {"star": "lead"})
     return instance
 
 
