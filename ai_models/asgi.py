@@ -84,9 +84,15 @@ def serve(app: Application, *, prefix: str = "/api/ai/", body_seconds: float = B
     async def refuse(scope: Scope, receive: Receive, send: Send, error: AIModelsError) -> None:
         await _send_error(scope, receive, send, error, tell_of(scope))
 
-    def part(scope: Scope, error: AIModelsError, request_id: str) -> bytes:
+    def part(scope: Scope, error: AIModelsError, request_id: str, latest: bytes) -> bytes | None:
+        if latest.endswith(sse.DONE):
+            return b""
+        if latest and not latest.endswith(b"\n\n"):  # Django sends large pieces in several
+            return None
         if (tell := tell_of(scope)) is _as_openai:
-            return f"data: {dumps(tell(error, request_id)[0])}\n\n".encode() + sse.DONE
+            return f"data: {dumps(tell(error, request_id)[0])}\n\n".encode()
+        if sse.is_terminal(latest):
+            return sse.DONE
         return f"data: {encode(events.Error(error), request_id)}\n\n".encode() + sse.DONE
 
     return traced(draining.process.guarded(application, refuse, part))

@@ -14,7 +14,9 @@ ai_models.E010     the database is not migrated (at the server's start and in co
 ai_models.E011     the database cannot be reached (as E010)
 ai_models.E012     no file with the key ai is there, and instances were seeded from one (told by ai_seed)
 ai_models.E013     video-generation is configured, and no backend of Django's Tasks framework keeps its jobs
+ai_models.E014     PROMETHEUS is set, and its package or the folder of PROMETHEUS_MULTIPROC_DIR is missing
 ai_models.W001     no configuration file with the key ai is there
+ai_models.W002     the cache is not one that several processes share (told by ``check --deploy``)
 ai_models.I001     something an operator should know about a declared instance
 =================  ==========================================================================================
 """
@@ -35,6 +37,12 @@ _CLASSES: dict[str, Callable[..., CheckMessage]] = {"error": Error, "warning": W
 def check_configuration(app_configs: Any, **_: Any) -> list[CheckMessage]:
     """Settings, families, configuration files, encryption keys, libraries. Reads no database."""
     return _messages(validation.problems())
+
+
+@register("ai_models", deploy=True)
+def check_deployment(app_configs: Any, **_: Any) -> list[CheckMessage]:
+    """What several processes need."""
+    return _messages(validation.deployment_problems())
 
 
 @register(Tags.database)

@@ -14,6 +14,9 @@ from django.core.signals import setting_changed
 from django.dispatch import receiver
 
 ENCRYPTION_KEYS_VARIABLE = "AI_MODELS_ENCRYPTION_KEYS"
+MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+"""Names the folder in which the processes of a server share their metrics; Prometheus's client reads it too."""
+
 DEFAULT_CONFIG_FILES = ("app-config.yaml", "app-config.local.yaml")
 MIB = 1024 * 1024
 

@@ -27,8 +27,9 @@ Application = Callable[[Any, Any, Any], Awaitable[None]]
 Refuse = Callable[[Scope, Receive, Send, AIModelsError], Awaitable[None]]
 """Answers a request with an error."""
 
-Part = Callable[[Scope, AIModelsError, str], bytes]
-"""Takes an error and the request's id, and gives the lines that end a stream of server-sent events with it."""
+Part = Callable[[Scope, AIModelsError, str, bytes], bytes | None]
+"""Takes an error, the request's id and what was sent last, and gives the lines that end server-sent events; ``None`` where none
+can."""
 
 STRAGGLERS_SECONDS = 0.5
 """For so long after no connection is taken any more, requests of those that were just made are served."""
@@ -200,7 +201,7 @@ class _Exchange:
     """A request and its response."""
 
     __slots__ = (
-        "_body", "_draining", "_ended", "_is_complete", "_part", "_refuse", "_scope", "_send", "_start", "is_cut", "task"
+        "_draining", "_ending", "_is_complete", "_latest", "_part", "_refuse", "_scope", "_send", "_start", "is_cut", "task"
     )  # fmt: skip
 
     def __init__(self, draining: Draining, scope: Scope, send: Send, refuse: Refuse, part: Part) -> None:
@@ -210,14 +211,14 @@ class _Exchange:
         self._refuse = refuse
         self._part = part
         self._start: dict[str, Any] | None = None
-        self._body = b""
+        self._latest = b""  # the last piece with something in it, which may wait for a slow client still
         self._is_complete = self.is_cut = False
-        self._ended: asyncio.Event | None = None  # set when what ends the response is sent
+        self._ending: asyncio.Event | None = None  # there once this process ends the response, and set when that is sent
         self.task: asyncio.Task[Any] = asyncio.current_task()  # type: ignore[assignment]
 
     async def send(self, message: dict[str, Any]) -> None:
         """What the application sends. Once this process has ended the response, nothing more of it counts."""
-        if self._ended is not None:
+        if self._ending is not None:
             return
         kind = message["type"]
         if kind == "http.response.start":
@@ -226,40 +227,41 @@ class _Exchange:
             self._start = message
         elif kind == "http.response.body":
             self._is_complete = not message.get("more_body")
-            # The last piece with something in it, which may wait for a slow client still.
-            self._body = message.get("body") or self._body
+            self._latest = message.get("body") or self._latest
         try:
             await self._send(message)
         except RuntimeError:
             # What waited for a slow client comes after the end.
-            if self._ended is None:
+            if self._ending is None:
                 raise
 
     async def end(self, error: AIModelsError) -> None:
-        """End the response in its own way: with an answer, with an event, or by cutting it off."""
+        """End the response in its own way: with an answer or with an event. What has neither is left to be cut off."""
         if self._is_complete:
             return
-        self._is_complete, self._ended = True, asyncio.Event()
+        last: bytes | None = None
+        if self._start is not None:
+            if self._header(b"content-type").startswith("text/event-stream"):
+                last = self._part(self._scope, error, self._header(b"x-request-id"), self._latest)
+            if last is None:
+                return
+        self._is_complete, self._ending = True, asyncio.Event()
         try:
             async with asyncio.timeout(END_SECONDS):
                 # The server tells the application that its client is gone as soon as the response is complete.
-                if self._start is None:
+                if last is None:
                     await self._refuse(self._scope, _nothing, self._send, error)
-                elif self._header(b"content-type").startswith("text/event-stream"):
-                    last = self._part(self._scope, error, self._header(b"x-request-id"))
-                    told, _, rest = last.partition(b"\n\n")
-                    if told in self._body:  # by the stream itself, which was ended before
-                        last = rest
+                else:
                     await self._send({"type": "http.response.body", "body": last, "more_body": False})
         except (OSError, RuntimeError, TimeoutError):
             logger.info("A client did not take the end of its response")
         finally:
-            self._ended.set()
+            self._ending.set()
 
     async def settle(self) -> None:
         """Wait until what ends the response is sent: the server closes the connection of an application that returns before."""
-        if self._ended is not None:
-            await self._ended.wait()
+        if self._ending is not None:
+            await self._ending.wait()
 
     def cut_off(self) -> None:
         """End what goes on. A body that is not complete ends with its connection."""

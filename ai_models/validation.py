@@ -9,12 +9,13 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import ipaddress
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, Literal
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
@@ -22,11 +23,12 @@ from django.db import Error, connections, router
 from django.db.migrations.executor import MigrationExecutor
 from django.utils.encoding import force_bytes
 
-from ai_models import config, registry, taskqueue
+from ai_models import cache, config, registry, taskqueue
 from ai_models.capabilities import Capability
-from ai_models.conf import ENCRYPTION_KEYS_VARIABLE, Conf, unknown_settings
+from ai_models.conf import ENCRYPTION_KEYS_VARIABLE, MULTIPROCESS_VARIABLE, conf, unknown_settings
 from ai_models.encryption import KEY_BYTES, InvalidKey
 from ai_models.exceptions import ConfigurationError
+from ai_models.expectations import EXPECTED
 from ai_models.keyring import census, configured_keys, key_ring, usable_key_ring
 from ai_models.models import ConfigRevision, ProviderInstance
 
@@ -63,6 +65,7 @@ def examine() -> tuple[list[Finding], config.Declared | None]:
     found = [*_settings_problems(), *_library_problems()]
     if any(finding.id == "ai_models.E002" for finding in found):
         return found, None
+    found += _metrics_problems()
     declared, families = config.current(), _family_problems()
     told = frozenset(finding.message for finding in families)
     found += [*families, *_config_findings(declared, told), *_key_problems(declared), *_queue_problems(declared)]
@@ -110,6 +113,20 @@ def storage_problems() -> list[Finding]:
     return [Finding(id="ai_models.E010", message=message, remedy="Run: manage.py migrate")] if missing else []
 
 
+def deployment_problems() -> list[Finding]:
+    """What one process can do without and several cannot, so that it is told by ``manage.py check --deploy`` alone."""
+    if cache.shared_cache().between_processes:
+        return []
+    return [
+        Finding(
+            id="ai_models.W002",
+            message="The cache is in the memory of each process: of several, each knows its own streams alone.",
+            remedy=f'Set CACHES["{cache.ALIAS}"] or CACHES["default"] to a cache that they share, such as Redis.',
+            level="warning",
+        )
+    ]
+
+
 def credential_problems() -> list[Finding]:
     """Stored credentials that do not open. Reads the database; a database that is not there or not migrated has none."""
     try:
@@ -138,113 +155,11 @@ def _settings_problems() -> Iterator[Finding]:
         yield Finding(
             id="ai_models.E001", message=f'AI_MODELS["{name}"] is not known.', remedy="Remove it or correct its name."
         )
-    for name, (is_valid, expected) in _EXPECTED.items():
+    for name, (is_valid, expected) in EXPECTED.items():
         if name in declared and not is_valid(declared[name]):
             yield Finding(
                 id="ai_models.E002", message=f'AI_MODELS["{name}"] has a wrong value.', remedy=f"It takes {expected}."
             )
-
-
-def _texts(value: Any) -> bool:
-    return isinstance(value, list | tuple) and all(isinstance(item, str) for item in value)
-
-
-def _path(value: Any) -> bool:
-    return value is None or isinstance(value, str | os.PathLike)
-
-
-def _paths(value: Any) -> bool:
-    return value is None or (isinstance(value, list | tuple) and all(item is not None and _path(item) for item in value))
-
-
-def _whole(value: Any, least: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
-
-
-def _seconds(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < float("inf")
-
-
-def _timeouts(value: Any) -> bool:
-    return (
-        isinstance(value, dict)
-        and value.keys() <= Conf().TIMEOUT.keys()
-        and all(_seconds(item) and item > 0 for item in value.values())
-    )
-
-
-def _hosts(value: Any) -> bool:
-    return _texts(value) and all(_network(entry) for entry in value if "/" in entry)
-
-
-def _network(entry: str) -> bool:
-    try:
-        ipaddress.ip_network(entry, strict=False)
-    except ValueError:
-        return False
-    return True
-
-
-_BYTES: tuple[Callable[[Any], bool], str] = (lambda value: _whole(value, 1), "a whole number of bytes, at least 1")
-_COUNT: tuple[Callable[[Any], bool], str] = (lambda value: _whole(value, 0), "a whole number, 0 or more")
-_SECONDS: tuple[Callable[[Any], bool], str] = (_seconds, "a number of seconds, 0 or more")
-_POSITIVE: tuple[Callable[[Any], bool], str] = (
-    lambda value: _seconds(value) and value > 0,
-    "a number of seconds, more than 0",
-)
-_SWITCH: tuple[Callable[[Any], bool], str] = (lambda value: isinstance(value, bool), "True or False")
-_AT_LEAST_ONE: tuple[Callable[[Any], bool], str] = (lambda value: _whole(value, 1), "a whole number, 1 or more")
-_EXPECTED: Mapping[str, tuple[Callable[[Any], bool], str]] = {
-    "CONFIG_FILES": (_paths, "a list of paths, or None"),
-    "ENV_FILE": (_path, "a path, or None"),
-    "FAMILIES": (_texts, "a list of dotted paths"),
-    "ENCRYPTION_KEYS": (lambda value: value is None or _texts(value), "a list of keys, or None"),
-    "ALLOWED_HOSTS": (_hosts, "a list of host, host:port or CIDR"),
-    "ON_UNSUPPORTED": (lambda value: value in ("warn", "error"), '"warn" or "error"'),
-    "TIMEOUT": (_timeouts, "a dictionary of seconds with any of total, first_chunk and chunk"),
-    "MAX_TIMEOUT": _POSITIVE,
-    "MAX_RETRIES": _COUNT,
-    "MAX_PARALLEL": _AT_LEAST_ONE,
-    "MAX_CONCURRENT": _COUNT,
-    "MAX_WAITING": _COUNT,
-    "MAX_WAIT_SECONDS": _SECONDS,
-    "RETRY_BUDGET": (lambda value: value is None or _seconds(value), "a share of the calls, 0 or more, or None"),
-    "BREAKER_FAILURES": _COUNT,
-    "BREAKER_SECONDS": _POSITIVE,
-    "BREAKER_MAX_SECONDS": _POSITIVE,
-    "BREAKER_SLOW_SECONDS": _SECONDS,
-    "MAX_REQUEST_BYTES": _BYTES,
-    "MAX_FILE_BYTES": _BYTES,
-    "MAX_UPLOAD_BYTES": _BYTES,
-    "MAX_RESPONSE_BYTES": _BYTES,
-    "MAX_EVENT_BYTES": _BYTES,
-    "MAX_VIDEO_BYTES": _BYTES,
-    "VIDEO_TIMEOUT": _POSITIVE,
-    "VIDEO_POLL_SECONDS": _POSITIVE,
-    "VIDEO_EXPIRY_HOURS": (_seconds, "a number of hours, 0 or more"),
-    "VIDEO_RETENTION_DAYS": (_seconds, "a number of days, 0 or more"),
-    "RESUME_SECONDS": _SECONDS,
-    "RESUME_BYTES": _COUNT,
-    "WS_MAX_MESSAGE_BYTES": _BYTES,
-    "WS_MESSAGES_PER_SECOND": _AT_LEAST_ONE,
-    "WS_MAX_STREAMS": _AT_LEAST_ONE,
-    "WS_MAX_SOCKETS_PER_USER": _AT_LEAST_ONE,
-    "WS_MAX_SOCKETS": _AT_LEAST_ONE,
-    "WS_IDLE_SECONDS": _POSITIVE,
-    "DIRECT": (lambda value: value == "auto" or isinstance(value, bool), '"auto", True or False'),
-    "AUTH_CACHE_SECONDS": (
-        lambda value: value is None or (_seconds(value) and value <= 1),
-        "a number of seconds, from 0 to 1, or None",
-    ),
-    "DRAIN_NOTICE_SECONDS": _SECONDS,
-    "DRAIN_SECONDS": _SECONDS,
-    "OPENTELEMETRY": _SWITCH,
-    "CAPTURE_MESSAGE_CONTENT": _SWITCH,
-    "PROPAGATE_TRACE": _SWITCH,
-    "PROMETHEUS": _SWITCH,
-    "METRICS_TOKEN": (lambda value: value is None or isinstance(value, str), "a text, or None"),
-    "REVISION_POLL_SECONDS": _SECONDS,
-}
 
 
 def _library_problems() -> Iterator[Finding]:
@@ -257,6 +172,24 @@ def _library_problems() -> Iterator[Finding]:
             id="ai_models.E008",
             message=f"litellm {installed} is installed, a release with malicious code.",
             remedy="Remove it, install another release, and replace every credential this machine had.",
+        )
+
+
+def _metrics_problems() -> Iterator[Finding]:
+    if not conf().PROMETHEUS:
+        return
+    if find_spec("prometheus_client") is None:
+        yield Finding(
+            id="ai_models.E014",
+            message='AI_MODELS["PROMETHEUS"] is set, and prometheus-client is not installed.',
+            remedy='Install "django-ai-models[prometheus]".',
+        )
+    folder = os.environ.get(MULTIPROCESS_VARIABLE)
+    if folder and not (Path(folder).is_dir() and os.access(folder, os.W_OK | os.X_OK)):
+        yield Finding(
+            id="ai_models.E014",
+            message=f"{MULTIPROCESS_VARIABLE} names no folder that this process can write to.",
+            remedy="Make the folder, empty, before the service starts.",
         )
 
 

@@ -37,7 +37,8 @@ class MetricsView(View):
     async def get(self, request: Request) -> HttpResponse:
         prometheus = sinks.prometheus()
         if prometheus is None:
-            raise errors.UnknownPath('Metrics are switched off. Set AI_MODELS["PROMETHEUS"], and install the extra prometheus.')
+            told = 'There are no metrics. Set AI_MODELS["PROMETHEUS"]; manage.py check tells what is missing.'
+            raise errors.UnknownPath(told, remedy="admin")
         body, media_type = await asyncio.to_thread(prometheus.exposition, request.headers.get("Accept", ""))
         return HttpResponse(body, content_type=media_type)
 

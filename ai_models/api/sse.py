@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 from django.http import StreamingHttpResponse
 
+from ai_models import events
 from ai_models.exceptions import AIModelsError
 from ai_models.resumption import Entry, Reader, Resumable, ResumableStream
 
@@ -27,9 +28,17 @@ _UNBUFFERED = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 _PROTOCOL = {"x-vercel-ai-ui-message-stream": "v1"}
 
 
+_TERMINAL = tuple(f'data: {{"type":"{kind.type}"'.encode() for kind in events.TERMINAL)
+
+
 def encode(stream_id: str, entry: Entry) -> bytes:
     """One event as a block of lines."""
     return f"data: {entry.body}\nid: {stream_id}:{entry.seq}\n\n".encode()
+
+
+def is_terminal(lines: bytes) -> bool:
+    """Whether these lines of a response tell that the stream is over. The event that does is sent by itself."""
+    return lines.startswith(_TERMINAL)
 
 
 async def respond(stream: ResumableStream) -> EventStream:

@@ -37,6 +37,7 @@ class OpenAI(OpenAIEndpoint):
         fields.ConfigField(name="project", help="Project id that usage is counted for."),
         fields.HEADERS,
         fields.MAX_CONCURRENCY,
+        fields.encoding_format(default="base64"),  # OpenAI's own clients ask for it too
     )
     provider_options = {
         Capability.TEXT_GENERATION: frozenset(
@@ -49,9 +50,6 @@ class OpenAI(OpenAIEndpoint):
         ),
         Capability.TRANSCRIPTION: frozenset({"prompt", "temperature", "chunking_strategy", "keywords", "languages"}),
     }  # fmt: skip
-
-    encoding_format = "base64"
-    """As OpenAI's own clients ask for vectors, and so whatever stands before its endpoint has it."""
 
     def headers(self) -> dict[str, str]:
         named = {"openai-organization": "organization", "openai-project": "project"}

@@ -40,12 +40,7 @@ class OpenAICompatible(OpenAIEndpoint):
             default="json_schema",
             choices=("json_schema", "json_object", "instructions"),
         ),
-        fields.ConfigField(
-            name="encodingFormat",
-            help="How vectors are asked for. base64 is a third of the bytes and half of the work; not every endpoint has it.",
-            default="float",
-            choices=("float", "base64"),
-        ),
+        fields.encoding_format(default="float"),
     )
 
     # What the common servers and gateways take beyond our own settings, and what no gateway reads an address from.
@@ -67,10 +62,6 @@ class OpenAICompatible(OpenAIEndpoint):
              "vad_filter"}
         ),
     }  # fmt: skip
-
-    @property
-    def encoding_format(self) -> str:
-        return str(self.connection.options["encodingFormat"])
 
     def structured(self, body: dict[str, Any], request: ObjectRequest) -> tuple[dict[str, Any], tuple[Warning, ...]]:
         mode = self.connection.options["structuredOutput"]

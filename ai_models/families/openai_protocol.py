@@ -49,11 +49,6 @@ class OpenAIProtocol(Family):
         """The request's settings by the endpoint's names."""
         return chat_requests.settings(request)
 
-    @property
-    def encoding_format(self) -> str:
-        """How vectors are asked for. ``base64`` is a third of the bytes and half of the work; every endpoint has ``float``."""
-        return "float"
-
     async def do_generate_text(self, model: str, request: TextRequest) -> TextResult:
         return await self.transport.generate_text(self._body(model, request), headers=request.get("headers"))
 
@@ -76,7 +71,8 @@ class OpenAIProtocol(Family):
         return {**body, "response_format": chat_requests.response_format(request)}, ()
 
     async def do_embed(self, model: str, request: EmbedRequest) -> EmbedResult:
-        body: dict[str, Any] = {"model": model, "input": request["values"], "encoding_format": self.encoding_format}
+        encoding_format = self.connection.options.get("encodingFormat", "float")  # which every endpoint has
+        body: dict[str, Any] = {"model": model, "input": request["values"], "encoding_format": encoding_format}
         if "dimensions" in request:
             body["dimensions"] = request["dimensions"]
         return await self.transport.embed({**body, **self.options(request)}, headers=request.get("headers"))

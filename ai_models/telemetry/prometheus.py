@@ -16,13 +16,13 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
+from ai_models.conf import MULTIPROCESS_VARIABLE
 from ai_models.telemetry import gauges
 from ai_models.telemetry.instruments import ALL, Instrument
 
 SAMPLE_SECONDS = 2.0
 """How often a process writes its gauges, where processes share their metrics."""
 
-_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 _UNITS = {"s": "_seconds"}
 
 
@@ -35,7 +35,7 @@ class Prometheus:
     """The metrics of this process, and what a scrape of it shows."""
 
     def __init__(self) -> None:
-        self._folder = os.environ.get(_FOLDER)
+        self._folder = os.environ.get(MULTIPROCESS_VARIABLE)
         self._registry = CollectorRegistry()
         self._recorded: dict[Instrument, Histogram | Counter] = {}
         for instrument in ALL:

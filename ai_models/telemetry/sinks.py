@@ -26,22 +26,23 @@ class Sink(Protocol):
 
 
 _prometheus: Prometheus | None = None
-_missing = False
+_failed = False
 
 
 def prometheus() -> Prometheus | None:
-    """The metrics that Prometheus reads; ``None`` when that is not switched on, or its package is not installed."""
-    global _prometheus, _missing
-    if not conf().PROMETHEUS or _missing:
+    """The metrics that Prometheus reads; ``None`` when that is not switched on, or cannot be."""
+    global _prometheus, _failed
+    if not conf().PROMETHEUS or _failed:
         return None
     if _prometheus is None:
         try:
             from ai_models.telemetry.prometheus import Prometheus  # an optional package
-        except ImportError:
-            _missing = True
-            logger.error('PROMETHEUS is set and prometheus-client is missing: pip install "django-ai-models[prometheus]"')
-            return None
-        _prometheus = Prometheus()
+
+            _prometheus = Prometheus()
+        except (ImportError, OSError) as error:
+            # The start of a server has checked what it takes. Calls go on without what has gone since.
+            _failed = True
+            logger.error("There are no metrics for Prometheus in this process: %s: %s", type(error).__name__, error)
     return _prometheus
 
 
@@ -56,8 +57,8 @@ def opentelemetry() -> OpenTelemetry | None:
 
 def _start_over() -> None:
     """A forked process counts from nothing."""
-    global _prometheus
-    _prometheus = None
+    global _prometheus, _failed
+    _prometheus, _failed = None, False
 
 
 if hasattr(os, "register_at_fork"):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from ai_models.exceptions import UpstreamInvalidResponse
 
+_PIECES = 1000
 _LINE_END = re.compile("\r\n|\n|\r")
 
 
@@ -53,6 +54,8 @@ class Decoder:
             # Put together once it has an end: a large event may come in very many pieces.
             self._pending += len(text)
             self._check_size(self._pending)
+            if len(self._line_so_far) > _PIECES:  # each of which takes memory of its own
+                self._line_so_far = ["".join(self._line_so_far)]
             return
         text = "".join(self._line_so_far)
         start = 0

@@ -80,9 +80,9 @@ class Scripted(Family):
         self.requests.append(request)
         if model != "hangs-later":
             await self._behave(model)
-        if model == "overflows":
+        if model.startswith("overflows"):
             yield Chunk(text="x" * 6_000_000)
-            await self._behave("hangs")
+            await self._behave("hangs" if model == "overflows" else "")
         if model == "floods":
             async for chunk in self._flood():
                 yield chunk

@@ -78,6 +78,14 @@ def direct(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return found
 
 
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time for which it is remembered who sends a request: it goes on when a test says so."""
+    now = [100.0]
+    monkeypatch.setattr("ai_models.api.identities.monotonic", lambda: now[0])
+    return now
+
+
 def ask(server: LiveServer, headers: dict[str, str], path: str = TEXT, json: Any = None) -> httpx.Response:
     return httpx.post(f"{server.url}{path}", json=json or {"prompt": "a"}, headers=headers, timeout=10)
 
@@ -146,6 +154,7 @@ def test_both_roads_answer_the_same(
     assert set(direct) == (set() if "Host" in more else {path})
 
 
+@pytest.mark.usefixtures("clock")
 def test_of_what_repeats_a_request_none_is_made(
     provider: ProviderInstance, user: User, direct: list[str], server: LiveServer
 ) -> None:
@@ -169,6 +178,7 @@ def test_of_what_is_not_answered_with_json_alone_each_is_a_request(
     assert direct == [path] * 3, [answer.text[:200] for answer in answers]
 
 
+@pytest.mark.usefixtures("clock")
 def test_what_repeats_a_request_may_be_a_stream(
     provider: ProviderInstance, user: User, direct: list[str], server: LiveServer
 ) -> None:
@@ -400,6 +410,7 @@ def test_permission_classes_may_be_a_list(server: LiveServer, user: User, monkey
 
 
 @pytest.mark.parametrize("middleware", [MIDDLEWARE, [name for name in MIDDLEWARE if "CommonMiddleware" not in name]])
+@pytest.mark.usefixtures("clock")
 def test_what_repeats_a_request_has_the_headers_of_the_first(
     provider: ProviderInstance, user: User, settings: Settings, direct: list[str], middleware: list[str]
 ) -> None:
@@ -489,14 +500,6 @@ class Asked:
         if self.error:
             raise self.error
         return Known(number, None, None, self.lasting)
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The time, which a test sets."""
-    now = [100.0]
-    monkeypatch.setattr("ai_models.api.identities.monotonic", lambda: now[0])
-    return now
 
 
 async def test_the_age_counts_from_before_the_lookup(clock: list[float]) -> None:

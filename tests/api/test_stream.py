@@ -18,6 +18,8 @@ from ai_models.api import sse
 from ai_models.encoding import encode
 from ai_models.exceptions import UpstreamError
 from ai_models.models import ProviderInstance
+from ai_models.resumption import Entry
+from ai_models.types import TextResult
 from tests.api.conftest import BASE, LiveServer, MakeUser, bearer
 from tests.api.scripted import CANARY, OBJECT, WORDS, Scripted
 from tests.polling import until
@@ -291,3 +293,16 @@ def test_line_breaks_in_text_cannot_end_an_event() -> None:
 def test_an_error_has_the_whole_error() -> None:
     told = json.loads(encode(events.Error(UpstreamError("No.")), "r-1"))
     assert told == {"type": "error", "errorText": "No.", **UpstreamError("No.").envelope("r-1")}
+
+
+@pytest.mark.parametrize(
+    ("event", "is_terminal"),
+    [
+        (events.Finish(TextResult(text="")), True),
+        (events.Error(UpstreamError("It failed.")), True),
+        (events.Abort(), True),
+        (events.FinishStep(), False),
+    ],
+)
+def test_the_event_that_ends_a_stream_is_known_by_its_lines(event: events.Event, is_terminal: bool) -> None:
+    assert sse.is_terminal(sse.encode("stream", Entry(9, encode(event, "-"), is_terminal))) is is_terminal

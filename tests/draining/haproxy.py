@@ -30,15 +30,19 @@ class HAProxy:
         """Send connections to one more server, once it is ready."""
         place = next(place for place, taken in self._places.items() if taken is None)
         self._places[place] = port
-        await self._tell(f"set server web/{place} addr 127.0.0.1 port {port}")
-        await self._tell(f"set server web/{place} state ready")
+        await self._set(place, f"addr 127.0.0.1 port {port}")
+        await self._set(place, "state ready")
         await self._until(place, "UP")
 
     async def remove(self, port: int) -> None:
         """Forget a server that has ended."""
         place = next(place for place, taken in self._places.items() if taken == port)
-        await self._tell(f"set server web/{place} state maint")
+        await self._set(place, "state maint")
         self._places[place] = None
+
+    async def _set(self, place: str, what: str) -> None:
+        told = (await self._tell(f"set server web/{place} {what}")).strip()
+        assert not told or "changed" in told, told
 
     async def _until(self, place: str, status: str) -> None:
         async with asyncio.timeout(60):
@@ -65,9 +69,16 @@ async def running(folder: Path) -> AsyncIterator[HAProxy]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     control, config = folder / "control", folder / "haproxy.cfg"
-    text = CONFIG.read_text().replace("bind :8000", f"bind 127.0.0.1:{port}").replace("maxconn 20000", "maxconn 200")
-    text = text.replace("global\n", f"global\n    stats socket {control} level admin\n", 1)
-    config.write_text(re.sub(r"^( +server \w+) \w+:8000$", r"\1 127.0.0.1:1 disabled", text, flags=re.MULTILINE))
+    text = CONFIG.read_text()
+    for pattern, replacement, times in (
+        (r"^global$", f"global\n    stats socket {control} level admin", 1),
+        (r"maxconn \d+", "maxconn 200", 1),
+        (r"bind :8000", f"bind 127.0.0.1:{port}", 1),
+        (r"^( +server \w+) \w+:8000$", r"\1 127.0.0.1:1 disabled", 2),
+    ):
+        text, found = re.subn(pattern, replacement, text, flags=re.MULTILINE)
+        assert found == times, pattern
+    config.write_text(text)
     with (folder / "haproxy.log").open("wb") as log:
         process = await asyncio.create_subprocess_exec("haproxy", "-db", "-f", str(config), stdout=log, stderr=log)
     try:

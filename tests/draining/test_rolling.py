@@ -20,6 +20,7 @@ from tests.api.scripted import SHORT, STORY
 from tests.draining import balancer as own
 from tests.draining import haproxy
 from tests.draining.conftest import Serve, connected, ended, lines, streamed
+from tests.javascript.node import unavailable
 from tests.state.test_processes import DEADLINE, Running
 
 pytestmark = pytest.mark.usefixtures("provider")
@@ -121,7 +122,7 @@ def balancing(kind: str, folder: Path) -> contextlib.AbstractAsyncContextManager
     if kind == "own":
         return own.balancing()
     if shutil.which("haproxy") is None:
-        pytest.skip("needs HAProxy")
+        unavailable("HAProxy is missing")
     return haproxy.running(folder)
 
 

@@ -17,6 +17,7 @@ from uvicorn.main import main as command_line
 from ai_models.conf import Conf
 from ai_models.draining import END_SECONDS, SERVER_SECONDS, STRAGGLERS_SECONDS
 from ai_models.management.commands.ai_worker import STOP_SECONDS
+from tests.javascript.node import unavailable
 
 ROOT = Path(__file__).parent.parent.parent
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
@@ -112,7 +113,8 @@ def test_the_proxy_notices_in_time_and_repeats_no_call() -> None:
     assert set(re.findall(r"^ +server (\w+) \1:8000$", text, re.MULTILINE)) == {"web1", "web2"}
 
 
-@pytest.mark.skipif(shutil.which("haproxy") is None, reason="needs HAProxy")
 def test_the_proxy_takes_its_configuration() -> None:
+    if shutil.which("haproxy") is None:
+        unavailable("HAProxy is missing")
     checked = subprocess.run(["haproxy", "-c", "-f", str(HAPROXY)], capture_output=True, text=True, timeout=60)
     assert checked.returncode == 0, checked.stderr

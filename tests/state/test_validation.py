@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import fields
 from importlib.metadata import PackageNotFoundError
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from ai_models import validation
 from ai_models.conf import Conf
 from ai_models.encryption import generate_key
 from ai_models.exceptions import ConfigurationError
+from ai_models.expectations import EXPECTED
 from ai_models.models import ProviderInstance, bump_revision
 from tests.conftest import WriteConfig
 from tests.state.conftest import MakeInstance
@@ -104,9 +106,37 @@ def test_settings_that_are_no_dictionary_are_told(settings: Settings) -> None:
 
 def test_every_setting_has_a_type() -> None:
 
-    assert set(validation._EXPECTED) == {field.name for field in fields(Conf)}
-    for declared, (is_valid, _) in ((getattr(Conf(), name), check) for name, check in validation._EXPECTED.items()):
+    assert set(EXPECTED) == {field.name for field in fields(Conf)}
+    for declared, (is_valid, _) in ((getattr(Conf(), name), check) for name, check in EXPECTED.items()):
         assert is_valid(declared)
+
+
+def test_metrics_without_what_they_take_are_told(
+    write_config: WriteConfig, settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    write_config(VALID)
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path / "none"))
+    assert not ids()
+    configure(settings, PROMETHEUS=True)
+    assert ids() == ["ai_models.E014"]
+    (tmp_path / "none").mkdir()
+    assert not ids()
+    monkeypatch.setattr(validation, "find_spec", lambda name: None)
+    assert ids() == ["ai_models.E014"]
+    assert "django-ai-models[prometheus]" in said()
+
+
+def test_a_cache_that_is_not_shared_is_told_of_with_deploy_alone(
+    write_config: WriteConfig, settings: Settings, tmp_path: Path
+) -> None:
+    write_config(VALID)
+    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+    told = {deploy: {message.id for message in run_checks(include_deployment_checks=deploy)} for deploy in (True, False)}
+    assert told[True] >= {"ai_models.W002"}
+    assert "ai_models.W002" not in told[False]
+    files = {"BACKEND": "django.core.cache.backends.filebased.FileBasedCache", "LOCATION": str(tmp_path)}
+    settings.CACHES = {**settings.CACHES, "ai_models": files}
+    assert not validation.deployment_problems()
 
 
 def test_families_that_cannot_be_loaded_are_told_once(write_config: WriteConfig, settings: Settings) -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -142,17 +143,18 @@ async def test_prometheus_gets_the_same(main: Upstream, setting: Set) -> None:
     assert {name_of(instrument) for instrument in ALL} <= scraped().keys()
 
 
-async def test_what_is_switched_on_without_its_package_stops_no_call(
-    main: Upstream, setting: Set, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("error", [ImportError("No module named 'prometheus_client'"), FileNotFoundError("No such folder")])
+async def test_what_is_switched_on_and_cannot_be_stops_no_call(
+    main: Upstream, setting: Set, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: Exception
 ) -> None:
     monkeypatch.setattr(sinks, "_prometheus", None)
-    monkeypatch.setattr(sinks, "_missing", False)
-    monkeypatch.setitem(sys.modules, "ai_models.telemetry.prometheus", None)
+    monkeypatch.setattr(sinks, "_failed", False)
+    monkeypatch.setattr("ai_models.telemetry.prometheus.Prometheus", Mock(side_effect=error))
     setting(PROMETHEUS=True)
     for _ in range(2):
         main.script(openai.text("Hello"))
         await ai_models.agenerate_text("Hi")
-    assert caplog.text.count("pip install") == 1
+    assert caplog.text.count(str(error)) == 1
 
 
 WORKER = """
