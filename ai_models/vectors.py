@@ -23,7 +23,7 @@ def unpacked(text: str) -> list[float]:
     """The vector of such a text.
 
     Raises:
-        ValueError: it is not base64, or not of whole numbers.
+        ValueError: it is not base64, or its bytes are no whole number of 32-bit floats.
     """
     numbers = array("f", base64.b64decode(text, validate=True))
     if sys.byteorder == "big":

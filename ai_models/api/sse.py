@@ -27,8 +27,8 @@ _UNBUFFERED = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 
 _PROTOCOL = {"x-vercel-ai-ui-message-stream": "v1"}
 
-
 _TERMINAL = tuple(f'data: {{"type":"{kind.type}"'.encode() for kind in events.TERMINAL)
+"""How the lines of an event begin that ends a stream."""
 
 
 def encode(stream_id: str, entry: Entry) -> bytes:
